@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// A recording as plain data: what one process held, read from its file. No I/O, no wire, no output.
+// Made by the reader, which guarantees what CheckValid() checks. Not thread-safe, like any plain data.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace heapecho::model {
+
+struct StackId {  // index into Recording::stacks; 0 is the unknown stack
+  uint32_t value = 0;
+  friend bool operator==(StackId, StackId) = default;
+};
+
+struct RecordingId {
+  std::array<uint8_t, 16> bytes{};
+  bool IsZero() const;
+  std::string ToHex() const;  // 32 lower-case digits
+  friend auto operator<=>(const RecordingId&, const RecordingId&) = default;
+};
+
+enum class Domain : uint8_t { kMalloc, kPython, kArrow, kMmap };
+const char* DomainName(Domain domain);  // "malloc", "python", "arrow", "mmap"
+
+struct Module {
+  uint16_t id = 0;  // as frames name it
+  std::string path;
+  std::string build_id;  // lower-case hex; empty: none
+  uint64_t bias = 0;     // run-time address minus ELF virtual address
+  uint64_t start = 0, end = 0;
+  uint64_t loaded_ns = 0, unloaded_ns = 0;  // monotonic; 0: never unloaded
+};
+
+// A native frame in a prefix tree; nodes[0] is the root. parent < nodes.size(), chains end (no cycles).
+struct Node {
+  uint32_t parent = 0;
+  uint16_t module = 0;  // 0: no module known, address is absolute
+  uint64_t address = 0; // ELF virtual address made for looking up
+};
+
+// Estimated totals. bytes and objects are sums of weights; the variances are those of these sums.
+struct Estimate {
+  double bytes = 0;
+  double objects = 0;
+  double bytes_variance = 0;    // bytes^2
+  double objects_variance = 0;  // objects^2
+  double BytesError() const;    // one standard error
+  double ObjectsError() const;
+  Estimate& operator+=(const Estimate& other);
+};
+
+struct Stack {
+  uint32_t native_leaf = 0;  // index into Recording::native_nodes
+  Domain domain = Domain::kMalloc;
+  bool truncated = false;    // innermost frames are there, the outermost ones or some inner ones were cut
+  bool broken = false;       // the walk ended early
+  uint64_t first_seen_ns = 0;
+  uint32_t samples = 0;
+  Estimate allocated;
+  Estimate freed;            // variances are not recorded: zero
+  Estimate live;             // as the process kept it; the live set below says the same entry by entry
+  Estimate peak;             // at the process's high-water mark
+};
+
+struct LiveBlock {
+  uint64_t address = 0;
+  uint64_t size = 0;        // bytes requested
+  uint64_t time_ns = 0;     // monotonic
+  double weight = 1;        // objects
+  uint32_t interval = 1;    // bytes
+  uint32_t thread = 0;
+  StackId stack;
+  bool inherited = false;   // allocated by the process this one was forked from
+  Estimate ToEstimate() const;  // w, size * w, and the variances w^2 (1 - 1/w)
+};
+
+struct Event {
+  enum class Kind : uint8_t { kAllocate, kFree };
+  Kind kind = Kind::kAllocate;
+  Domain domain = Domain::kMalloc;
+  uint64_t time_ns = 0, address = 0, size = 0, allocated_ns = 0;
+  double weight = 1;
+  uint32_t interval = 1, thread = 0;
+  StackId stack;
+};
+
+struct Counter {
+  std::string name;
+  uint64_t value = 0;
+};
+
+enum class ProcessEnd : uint8_t { kRunning, kExited, kExec };  // kRunning: or killed, see cli
+enum class RecordingEnd : uint8_t { kNone, kDiskFull, kRemap, kIoError, kUnknown };
+
+struct Identity {
+  std::string host, container, executable, user, working_directory, kernel, libc, allocator, cgroup,
+      library_version;
+  std::vector<std::string> command;
+  std::vector<std::string> environment;  // NAME=VALUE
+  std::vector<std::string> notes;
+  uint64_t cgroup_limit = 0;  // bytes; 0: none known
+};
+
+struct Recording {
+  std::string file;  // path as given
+  uint64_t file_bytes = 0, disk_bytes = 0;
+  RecordingId id, parent_id, boot_id;
+  uint32_t pid = 0, ppid = 0, uid = 0, pid_namespace = 0;
+  uint64_t start_ticks = 0;  // field 22 of /proc/PID/stat
+  uint64_t process_start_ns = 0, begin_ns = 0, begin_realtime_ns = 0, begin_boottime_ns = 0;
+  uint64_t forked_at_ns = 0, last_event_ns = 0, process_end_ns = 0, recording_end_ns = 0, peak_ns = 0;
+  uint64_t interval_configured = 0, interval_now = 0, budget = 0;  // bytes; configured 0: auto
+  uint64_t samples = 0;
+  uint32_t threads_seen = 0;
+  uint64_t own_ns = 0, cpu_ns = 0;
+  ProcessEnd process_end = ProcessEnd::kRunning;
+  int32_t exit_status = 0;
+  RecordingEnd recording_end = RecordingEnd::kNone;
+  int32_t recording_end_errno = 0;
+  Estimate allocated, freed, live, peak;  // whole process
+  Identity identity;
+  std::vector<Counter> counters;
+  std::vector<Module> modules;
+  std::vector<Node> native_nodes;
+  std::vector<Stack> stacks;
+  std::vector<LiveBlock> live_blocks;
+  std::vector<Event> events;  // by time
+  uint64_t torn_live = 0, torn_events = 0;  // records that a kill or damage left incomplete
+  std::vector<std::string> warnings;        // what was wrong with the file, in words
+
+  // Empty when every index is in range and every chain ends; else the first thing that is not so.
+  std::string CheckValid() const;
+};
+
+}  // namespace heapecho::model

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/base/memory.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "preload/base/syscalls.h"
+
+namespace heapecho::base {
+
+void* MapPrivate(size_t bytes, const char* name) {
+  bytes = RoundUp(bytes, kPageSize);
+  const long result = Syscall(SYS_mmap, nullptr, bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (Failed(result)) return nullptr;
+  void* address = reinterpret_cast<void*>(result);
+  constexpr int kSetVma = 0x53564d41;  // PR_SET_VMA; Linux 5.17, an error before
+  Syscall(SYS_prctl, kSetVma, 0, address, bytes, name);
+  return address;
+}
+
+void Unmap(void* address, size_t bytes) {
+  if (address != nullptr) Syscall(SYS_munmap, address, RoundUp(bytes, kPageSize));
+}
+
+void* MapShared(int fd, size_t bytes) {
+  const long result =
+      Syscall(SYS_mmap, nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  return Failed(result) ? nullptr : reinterpret_cast<void*>(result);
+}
+
+int PopulateShared(void* address, size_t bytes) {
+  constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14
+  for (;;) {
+    const long result = Syscall(SYS_madvise, address, RoundUp(bytes, kPageSize), kPopulateWrite);
+    if (!Failed(result)) return 0;
+    if (result != -4 && result != -11) return static_cast<int>(-result);  // not EINTR, EAGAIN
+  }
+}
+
+}  // namespace heapecho::base

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory of our own, straight from the kernel: never from the heap that is being watched.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heapecho::base {
+
+inline constexpr size_t kPageSize = 4096;
+
+constexpr size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
+
+// Zeroed private pages, present when first touched; nullptr when the kernel refuses. `bytes` is rounded up
+// to pages. Named `name` in /proc/self/maps where the kernel can (PR_SET_VMA). Signal-safe.
+void* MapPrivate(size_t bytes, const char* name);
+
+// Gives back what MapPrivate or a file mapping gave. Null is ignored.
+void Unmap(void* address, size_t bytes);
+
+// Maps `bytes` of descriptor `fd` shared, readable and writable; nullptr on failure.
+void* MapShared(int fd, size_t bytes);
+
+// Makes the pages of a shared file mapping present and writable, so that a later store cannot raise SIGBUS.
+// Returns 0, or the errno that says why not (EFAULT: the file system is full; EINVAL: Linux before 5.14,
+// where the caller reserves the whole file by fallocate instead).
+int PopulateShared(void* address, size_t bytes);
+
+}  // namespace heapecho::base

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Walks the calling thread's native stack by its call frame information (CFI), without locks or allocation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heapecho::stack {
+
+struct NativeFrame {
+  uintptr_t ip;   // made for looking up: return address - 1; the exact instruction if a signal interrupted
+  uintptr_t cfa;  // canonical frame address: the stack pointer before the call that made this frame
+};
+
+// Registers of the frame the walk starts in, as CFI rules need them.
+struct Registers {
+  uintptr_t ip;  // a return address (the walk looks up ip - 1)
+  uintptr_t sp;  // stack pointer after returning to ip
+  uintptr_t bp;
+  uintptr_t rbx, r12, r13, r14, r15;
+};
+
+struct NativeWalk {
+  uint32_t count;  // frames written, innermost first
+  bool truncated;  // there were more than the caller's room
+  bool broken;     // ended at a frame that could not be stepped over (not at the outermost one)
+};
+
+// The part of the stack that this thread has proven readable; zero means nothing yet. Lives in TLS.
+struct StackBounds {
+  uintptr_t low;
+  uintptr_t high;
+};
+
+// Once, from the library's constructor: resolves what the walk uses. Not a hook: may call the loader.
+void InitializeNativeUnwinder();
+
+// Walks from `start`. Thread-safe, signal-safe, re-entrant; takes no lock, allocates nothing, opens nothing,
+// leaves errno alone, uses at most 1 KiB of stack. What it cannot read ends the walk, never the process.
+NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* frames, size_t room);
+
+// A module may have been unmapped or mapped: every cached rule becomes void. Thread-safe.
+void ForgetCachedRules();
+
+}  // namespace heapecho::stack

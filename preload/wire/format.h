@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+// The layout of a recording, as both sides see it: the preload library writes it, the analyzer reads it.
+//
+// A recording is one sparse file per process. Page 0 is the FileHeader; it lists the sections, each an array
+// of fixed-size records or a log of length-prefixed ones. All integers are little-endian, all times are
+// nanoseconds of CLOCK_MONOTONIC unless a name says otherwise, all sizes are bytes unless a name says
+// otherwise. A reader skips section kinds, identity keys, module record kinds and event kinds that it does
+// not know, and trusts nothing: every index may be out of range and every chain may be a cycle.
+//
+// The writer never holds a lock and may be killed between any two stores. What a record promises:
+//   event, live     valid exactly when `check` equals CheckOf() of the record; all-zero means never written
+//   stack           each word is valid by itself; words of one record may be one event apart
+//   node            written once before anything refers to it; rewritten only after a fold (then the stacks
+//                   that referred to it are gone or younger, see StackRecord::first_seen_ns)
+//   logs            bytes beyond Section::committed do not exist
+// FORMAT.md says the same in prose with an example. To change the layout: raise kVersion, keep the old
+// version's golden recording, teach the reader both.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heapecho::wire {
+
+inline constexpr uint64_t kMagic = 0x4f48434550414548;  // "HEAPECHO" in file order
+inline constexpr uint32_t kVersion = 1;
+inline constexpr size_t kHeaderSize = 4096;
+inline constexpr size_t kMaxSections = 16;
+inline constexpr size_t kMaxNativeFrames = 512;  // innermost are kept, the cut is marked kStackTruncated
+
+// Byte and object totals are fixed point, so that adding and taking back leaves exactly nothing.
+inline constexpr uint64_t kFixedPointOne = 256;
+
+enum class SectionKind : uint32_t {
+  kNone = 0,
+  kIdentity = 1,     // log of IdentityRecord
+  kCounters = 2,     // CounterRecord[]
+  kModules = 3,      // log of ModuleRecord
+  kNativeNodes = 4,  // NodeRecord[]; index 0 is the root, "no frame"
+  kPythonNodes = 5,  // NodeRecord[]; place kept, the layout of `location` is that of the Python walk
+  kPythonCode = 6,   // place kept
+  kStacks = 7,       // StackRecord[]; index 0 is kUnknownStack
+  kLive = 8,         // LiveRecord[]; any slot may be empty
+  kEvents = 9,       // blocks of block_size bytes: BlockHeader, then EventRecord[]
+  kHistory = 10,     // place kept
+};
+
+struct Section {
+  uint32_t kind;         // SectionKind
+  uint32_t record_size;  // bytes of a record; for logs the alignment; for kEvents the size of a block
+  uint64_t offset;       // from the start of the file, a multiple of 4096
+  uint64_t size;         // bytes reserved
+  uint64_t committed;    // logs: bytes that are valid. Arrays: records at or beyond this index are empty
+};
+
+enum class ProcessEnd : uint32_t {
+  kRunning = 0,  // or killed: the analyzer decides by looking whether the process still exists
+  kExited = 1,   // exit_status holds what was passed to exit
+  kExec = 2,     // replaced itself by another program
+};
+
+enum class RecordingEnd : uint32_t {
+  kNone = 0,        // complete up to the process's end
+  kDiskFull = 1,    // a block could not be made present: the file system is full or the quota is used up
+  kRemap = 2,       // a mapping of ours could not be made or kept
+  kIoError = 3,     // the file system reported an error that is none of the above
+};
+
+// Page 0. Words up to `static_check` are written once, before the file gets its final name visible to
+// readers; the words after it are rewritten at each sampled event.
+struct FileHeader {
+  uint64_t magic;
+  uint32_t version;
+  uint32_t header_size;  // kHeaderSize
+  uint64_t file_size;    // bytes, sparse
+  uint8_t id[16];        // random, names this recording
+  uint8_t parent_id[16]; // recording of the process this one was forked from; zero: none
+  uint8_t boot_id[16];   // /proc/sys/kernel/random/boot_id
+  uint32_t pid;          // in its own pid namespace
+  uint32_t ppid;
+  uint32_t uid;
+  uint32_t pid_namespace;         // inode of /proc/self/ns/pid, low 32 bits; 0: unknown
+  uint64_t start_ticks;           // field 22 of /proc/self/stat: clock ticks after boot
+  uint64_t process_start_ns;      // when the library was initialised in this process (or fork was noticed)
+  uint64_t begin_ns;              // when this file began; the three clocks of one moment:
+  uint64_t begin_realtime_ns;     //   CLOCK_REALTIME
+  uint64_t begin_boottime_ns;     //   CLOCK_BOOTTIME
+  uint64_t forked_at_ns;          // live records older than this are inherited from parent_id; 0: no fork
+  uint64_t interval_configured;   // bytes; 0: auto
+  uint64_t budget;                // bytes this file may take
+  uint32_t section_count;
+  uint32_t reserved0;
+  uint64_t static_check;          // CheckWords of all words before it, seed kMagic
+
+  uint64_t last_event_ns;
+  uint32_t process_end;     // ProcessEnd
+  int32_t exit_status;      // of kExited; -1: main returned and the status is not known
+  uint64_t process_end_ns;
+  uint32_t recording_end;   // RecordingEnd
+  int32_t recording_end_errno;
+  uint64_t recording_end_ns;
+  uint64_t interval_now;    // bytes
+  uint64_t samples;         // sampled allocations of this process, those before the file began included
+  // Whole-process sums, fixed point; variances in bytes^2 and objects^2 as IEEE doubles.
+  uint64_t allocated_bytes, allocated_objects;
+  uint64_t freed_bytes, freed_objects;
+  uint64_t live_bytes, live_objects;
+  uint64_t peak_bytes, peak_objects;  // live_bytes at its highest, and live_objects at that moment
+  double allocated_variance, allocated_object_variance;
+  double live_variance, live_object_variance;
+  double peak_variance, peak_object_variance;
+  uint64_t peak_ns;
+  uint32_t peak_mark;       // StackRecord::peak_* is the stack's share of the peak only at this mark
+  uint32_t threads_seen;
+  uint64_t own_ns;          // time spent in slow paths, as this process measured it
+  uint64_t cpu_ns;          // CPU time of the process at the last look
+
+  Section sections[kMaxSections];  // section_count of them; kind, size and offset are static
+};
+static_assert(sizeof(Section) == 32, "a recording's layout: raise kVersion (see the top of this file)");
+static_assert(offsetof(FileHeader, static_check) == 160, "a recording's layout: raise kVersion");
+static_assert(offsetof(FileHeader, sections) == 368, "a recording's layout: raise kVersion");
+static_assert(sizeof(FileHeader) <= kHeaderSize);
+
+enum class IdentityKey : uint16_t {
+  kHost = 1,
+  kContainer = 2,       // id read off the cgroup or the mount table; absent: none recognised
+  kExecutable = 3,
+  kCommand = 4,         // argv, each argument closed by a NUL
+  kUser = 5,            // name or number
+  kWorkingDirectory = 6,
+  kKernel = 7,
+  kLibc = 8,
+  kAllocator = 9,       // path of the module that serves malloc below us
+  kEnvironment = 10,    // NAME=VALUE, one record per variable that matters
+  kCgroup = 11,         // one line of /proc/self/cgroup
+  kCgroupLimit = 12,    // decimal bytes
+  kPython = 13,         // version, place kept
+  kPythonWalk = 14,     // full | native-only, and why; place kept
+  kLibraryVersion = 15, // heapecho's own
+  kNote = 16,           // a sentence for the reader of the report
+};
+
+struct IdentityRecord {  // followed by `length` bytes, padded to 8
+  uint32_t length;
+  uint16_t key;  // IdentityKey
+  uint16_t reserved;
+};
+static_assert(sizeof(IdentityRecord) == 8);
+
+struct CounterRecord {
+  char name[40];  // NUL-padded
+  uint64_t value;
+};
+static_assert(sizeof(CounterRecord) == 48);
+
+enum class ModuleRecordKind : uint16_t { kLoaded = 1, kUnloaded = 2 };
+
+// A mapped ELF file, as first met by a stack. Followed by build_id_length + path_length bytes, padded to 8.
+struct ModuleRecord {
+  uint32_t length;  // of the whole record with its tail and padding
+  uint16_t kind;    // ModuleRecordKind; kUnloaded has no tail
+  uint16_t id;      // from 1, in order of appearance, never reused; 0 is "no module"
+  uint64_t time_ns;
+  uint64_t bias;    // run-time address minus the ELF's virtual address
+  uint64_t start;   // run-time range
+  uint64_t end;
+  uint32_t build_id_length;
+  uint32_t path_length;
+};
+static_assert(sizeof(ModuleRecord) == 48);
+
+// One frame below its caller. A stack is the chain from its leaf (innermost frame) to the root.
+// location: module id in the top 16 bits, ELF virtual address in the low 48; with module 0 the absolute
+// run-time address. The address is made for looking up: the return address minus one, or the exact
+// instruction where a signal interrupted.
+struct NodeRecord {
+  uint32_t parent;  // index of the caller's node; 0: outermost frame
+  uint32_t location_low;
+  uint32_t location_high;
+};
+static_assert(sizeof(NodeRecord) == 12);
+
+enum class Domain : uint8_t { kMalloc = 0, kPython = 1, kArrow = 2, kMmap = 3 };
+
+inline constexpr uint32_t kUnknownStack = 0;  // samples whose stack could not be kept; counted
+
+enum StackFlags : uint16_t {
+  kStackTruncated = 1,  // more than kMaxNativeFrames, or a full tree cut the innermost frames off
+  kStackBroken = 2,     // the walk ended at a frame it could not step over
+};
+
+// Totals of one stack in one domain, updated in place.
+struct StackRecord {
+  uint32_t native_leaf;  // index into kNativeNodes
+  uint32_t python_leaf;  // index into kPythonNodes; 0: none
+  uint32_t merge;        // place kept: how the two interleave
+  uint32_t behalf_leaf;  // place kept: Python stack on whose behalf a pool thread worked
+  uint16_t flags;        // StackFlags
+  uint8_t domain;        // Domain
+  uint8_t reserved;
+  uint32_t last_used_s;    // seconds after process_start_ns
+  uint64_t first_seen_ns;  // events older than this belong to a folded predecessor: unknown stack
+  uint64_t allocated_bytes, allocated_objects;  // fixed point
+  uint64_t freed_bytes, freed_objects;          // of what this process allocated itself
+  uint64_t live_bytes, live_objects;            // inherited ones included
+  double allocated_variance, live_variance;     // bytes^2
+  uint64_t peak_bytes, peak_objects;  // what was live here at the process's peak, if peak_mark is the
+  double peak_variance;               //   header's; else the live words are (nothing changed since)
+  uint32_t peak_mark;
+  uint32_t samples;
+};
+static_assert(sizeof(StackRecord) == 128, "a recording's layout: raise kVersion");
+
+// One sampled allocation that has not been freed. Its weight stands for `weight` objects and
+// size * weight bytes; it was fixed when it was sampled (or last thinned) with `interval`.
+struct LiveRecord {
+  uint64_t address;
+  uint64_t size;     // bytes requested
+  uint64_t time_ns;  // when it was allocated
+  double weight;     // objects; 1 / (1 - exp(-size / interval))
+  uint32_t stack;
+  uint32_t thread;   // kernel thread id
+  uint32_t interval; // bytes
+  uint32_t reserved;
+  uint64_t check;    // seed: the slot's index
+};
+static_assert(sizeof(LiveRecord) == 56, "a recording's layout: raise kVersion");
+
+enum class EventKind : uint8_t { kAllocate = 1, kFree = 2 };
+
+struct EventRecord {
+  uint64_t time_ns;
+  uint64_t address;
+  uint64_t size;          // bytes requested
+  uint64_t allocated_ns;  // kFree: when the block was allocated; kAllocate: 0
+  double weight;          // as in LiveRecord
+  uint32_t stack;
+  uint32_t thread;
+  uint32_t interval;
+  uint8_t kind;    // EventKind
+  uint8_t domain;  // Domain
+  uint16_t reserved;
+  uint64_t check;  // seed: block sequence * 2^20 + index in the block
+};
+static_assert(sizeof(EventRecord) == 64, "a recording's layout: raise kVersion");
+
+// Blocks are taken in ring order and overwritten, so a block's records are one writer's (or, beyond 32
+// threads, a few writers') events in nearly their order; sort by time across blocks.
+struct BlockHeader {
+  uint64_t sequence;  // from 1, rises with each block taken; 0: never used
+  uint64_t started_ns;
+  uint32_t writer;    // which of the writers' slots
+  uint32_t reserved;
+  uint64_t check;     // CheckWords of the words before it, seed kMagic
+};
+static_assert(sizeof(BlockHeader) == 32);
+
+// A 64-bit check over whole words, never zero. Not a defence against malice: it tells a record that is
+// complete from one that a kill or an overwriting neighbour tore.
+inline constexpr uint64_t CheckWords(const uint64_t* words, size_t count, uint64_t seed) {
+  uint64_t h = seed ^ 0x9e3779b97f4a7c15;
+  for (size_t i = 0; i < count; ++i) {
+    h = (h ^ words[i]) * 0xff51afd7ed558ccd;
+    h ^= h >> 32;
+  }
+  return h == 0 ? 1 : h;
+}
+
+// The check of a record whose last word is `check` (EventRecord, LiveRecord, BlockHeader).
+template <typename Record>
+inline uint64_t CheckOf(const Record& record, uint64_t seed) {
+  static_assert(sizeof(Record) % 8 == 0 && offsetof(Record, check) == sizeof(Record) - 8);
+  uint64_t words[sizeof(Record) / 8];
+  __builtin_memcpy(words, &record, sizeof(Record));
+  return CheckWords(words, sizeof(Record) / 8 - 1, seed);
+}
+
+inline constexpr uint64_t EventSeed(uint64_t block_sequence, uint64_t index) {
+  return (block_sequence << 20) + index;
+}
+
+}  // namespace heapecho::wire
