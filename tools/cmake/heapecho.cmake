@@ -42,9 +42,47 @@ function(heapecho_analyzer_room name)
 endfunction()
 
 # heapecho_unit_test(NAME SOURCES s... LIBS l... [LABELS l...]): a GoogleTest program, one ctest case a test.
+# In a sanitizer's build the cases carry its name. Of the labels, "tsan" asks for the test under ThreadSanitizer
+# too, and "unsanitized" keeps it out of both (a test that reads foreign stacks, say, is what they forbid).
+add_custom_target(unit_tests)
+set(heapecho_sanitizer "")
+if(HEAPECHO_SANITIZE STREQUAL "thread")
+  set(heapecho_sanitizer "tsan")
+elseif(HEAPECHO_SANITIZE)
+  set(heapecho_sanitizer "asan")
+endif()
 function(heapecho_unit_test name)
   cmake_parse_arguments(TEST "" "" "SOURCES;LIBS;LABELS" ${ARGN})
+  set(prefix "${name}.")
+  if(heapecho_sanitizer)
+    if("unsanitized" IN_LIST TEST_LABELS OR
+       (heapecho_sanitizer STREQUAL "tsan" AND NOT "tsan" IN_LIST TEST_LABELS))
+      return()
+    endif()
+    set(prefix "${heapecho_sanitizer}.${name}.")
+    list(APPEND TEST_LABELS ${heapecho_sanitizer})
+  endif()
   add_executable(${name} ${TEST_SOURCES})
   target_link_libraries(${name} PRIVATE ${TEST_LIBS} heapecho_flags GTest::gtest GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} TEST_PREFIX "${name}." PROPERTIES LABELS "unit;${TEST_LABELS}" DISCOVERY_TIMEOUT 60)
+  add_dependencies(unit_tests ${name})
+  if(heapecho_sanitizer)
+    # Both sanitizers' shadow memory collides with the address layouts of some kernels; a fixed layout never does.
+    set_target_properties(${name} PROPERTIES CROSSCOMPILING_EMULATOR
+      "${PROJECT_SOURCE_DIR}/tools/without-address-randomisation")
+  endif()
+  gtest_discover_tests(${name} TEST_PREFIX "${prefix}" PROPERTIES LABELS "unit;${TEST_LABELS}" DISCOVERY_TIMEOUT 60)
+endfunction()
+
+# heapecho_pytest(NAME FILE f [LABELS l...]): a file of pytest as one ctest case, run from its own folder. It finds
+# the build directory in BUILD_DIR. Each skip is printed with its reason (see tools/run-ctest).
+find_program(HEAPECHO_PYTHON NAMES python3 HINTS "${CMAKE_BINARY_DIR}/python/bin" REQUIRED)
+function(heapecho_pytest name)
+  cmake_parse_arguments(TEST "" "FILE" "LABELS" ${ARGN})
+  if(heapecho_sanitizer)
+    return()
+  endif()
+  add_test(NAME ${name} WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
+    COMMAND "${HEAPECHO_PYTHON}" -m pytest -p no:cacheprovider -q -rs --no-header "${TEST_FILE}")
+  set_tests_properties(${name} PROPERTIES LABELS "pytest;${TEST_LABELS}"
+    ENVIRONMENT "BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
