@@ -46,7 +46,7 @@ std::string HumanEstimate(const model::Estimate& estimate, model::Unit unit) {
   return absl::StrCat(HumanCount(amount), " ± ", HumanCount(error), " objects");
 }
 
-std::string_view ValueName(model::Value value) {
+absl::string_view ValueName(model::Value value) {
   switch (value) {
     case model::Value::kLive:
       return "live";
@@ -58,7 +58,7 @@ std::string_view ValueName(model::Value value) {
   return "live";
 }
 
-std::string_view UnitName(model::Unit unit) {
+absl::string_view UnitName(model::Unit unit) {
   return unit == model::Unit::kBytes ? "bytes" : "objects";
 }
 

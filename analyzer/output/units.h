@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
+#include "absl/strings/string_view.h"
 #include "analyzer/model/profile.h"
 
 namespace heapecho::output {
@@ -25,8 +25,8 @@ std::string HumanShare(double part, double whole);
 std::string HumanEstimate(const model::Estimate& estimate, model::Unit unit);
 
 // "live", "allocated", "peak"; "bytes", "objects": as the command line names them.
-std::string_view ValueName(model::Value value);
-std::string_view UnitName(model::Unit unit);
+absl::string_view ValueName(model::Value value);
+absl::string_view UnitName(model::Unit unit);
 
 // The estimate's amount, and the variance of it, in `unit`.
 double AmountOf(const model::Estimate& estimate, model::Unit unit);

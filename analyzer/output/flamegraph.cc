@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// The interactive flame graph: fills the page's template and writes the profile's tree as JSON.
+#include "analyzer/output/flamegraph.h"
+
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
+#include "analyzer/output/flamegraph_page.h"
+#include "analyzer/output/frame_color.h"
+#include "analyzer/output/frame_tree.h"
+#include "analyzer/output/markup.h"
+#include "analyzer/output/units.h"
+
+namespace heapecho::output {
+namespace {
+
+class StringTable {
+ public:
+  uint32_t Add(absl::string_view text) {
+    const auto [found, is_new] =
+        index_.try_emplace(std::string(text), static_cast<uint32_t>(literals_.size()));
+    if (is_new) literals_.push_back(JsonString(text));
+    return found->second;
+  }
+  std::string ToJson() const { return absl::StrCat("[", absl::StrJoin(literals_, ",\n"), "]"); }
+
+ private:
+  std::map<std::string, uint32_t, std::less<>> index_;
+  std::vector<std::string> literals_;
+};
+
+// The page's letter for a kind: inlined functions are native ones that no call instruction reached.
+char KindLetter(const model::Frame& frame) {
+  switch (frame.kind) {
+    case model::Frame::Kind::kPython:
+      return 'p';
+    case model::Frame::Kind::kBehalf:
+      return 'b';
+    case model::Frame::Kind::kNative:
+      return frame.inlined ? 'i' : 'n';
+    case model::Frame::Kind::kSynthetic:
+      return 's';
+  }
+  return 's';
+}
+
+// What the page adds up itself is written as whole bytes and objects; errors too.
+void AppendWhole(std::string* out, double amount) { absl::StrAppendFormat(out, ",%.0f", amount); }
+
+// {strings, frames: [[kind, name, module, source, hue, saturation, lightness]],
+//  frame, depth: of each node in preorder,
+//  self: node (as the step from the one before), bytes, their error, objects, their error; of the
+//  nodes
+//        that stacks end in}
+std::string ProfileJson(const FrameTree& tree, model::Unit unit) {
+  StringTable strings;
+  std::string frames;
+  for (const TreeFrame& frame : tree.frames) {
+    const FrameColor color = ColorOf(frame.frame);
+    absl::StrAppendFormat(&frames, "%s[\"%c\",%u,%u,%u,%d,%d,%d]", frames.empty() ? "" : ",\n",
+                          KindLetter(frame.frame), strings.Add(frame.frame.function),
+                          strings.Add(frame.frame.module), strings.Add(SourceOf(frame)), color.hue,
+                          color.saturation, color.lightness);
+  }
+  std::string frame_column, depth_column, self;
+  size_t last_with_self = 0;
+  for (size_t i = 0; i < tree.nodes.size(); ++i) {
+    const TreeNode& node = tree.nodes[i];
+    const char* comma = i == 0 ? "" : ",";
+    absl::StrAppend(&frame_column, comma, node.frame);
+    absl::StrAppend(&depth_column, comma, node.depth);
+    if (node.self.bytes == 0 && node.self.objects == 0) continue;
+    absl::StrAppend(&self, self.empty() ? "" : ",", i - last_with_self);
+    AppendWhole(&self, node.self.bytes);
+    AppendWhole(&self, std::sqrt(node.self.bytes_variance));
+    AppendWhole(&self, node.self.objects);
+    AppendWhole(&self, std::sqrt(node.self.objects_variance));
+    last_with_self = i;
+  }
+  return absl::StrCat("{\"unit\":", JsonString(UnitName(unit)), ",\n\"strings\":", strings.ToJson(),
+                      ",\n\"frames\":[", frames, "],\n\"frame\":[", frame_column, "],\n\"depth\":[",
+                      depth_column, "],\n\"self\":[", self, "]}");
+}
+
+std::string List(absl::string_view kind, const std::vector<std::string>& lines) {
+  if (lines.empty()) return "";
+  std::string out = absl::StrCat("<ul class=\"", kind, "\">\n");
+  for (const std::string& line : lines)
+    absl::StrAppend(&out, "<li>", EscapeMarkup(line), "</li>\n");
+  return out + "</ul>";
+}
+
+// For a content security policy, which names a hash in base64.
+std::string PolicyHash(const PagePart& part) {
+  return absl::Base64Escape(absl::HexStringToBytes(part.sha256));
+}
+
+}  // namespace
+
+std::string FlamegraphHtml(const model::Profile& profile, const FlamegraphOptions& options) {
+  const FrameTree tree = BuildFrameTree(profile, options.unit, options.lines);
+  const std::string amount = HumanEstimate(profile.total, options.unit);
+  const absl::string_view value = ValueName(profile.value);
+  return absl::StrReplaceAll(
+      kPageTemplate.text,
+      {{"{{STYLE_HASH}}", PolicyHash(kPageStyle)},
+       {"{{SCRIPT_HASH}}", PolicyHash(kPageScript)},
+       {"{{STYLE}}", kPageStyle.text},
+       {"{{SCRIPT}}", kPageScript.text},
+       {"{{TITLE}}", EscapeMarkup(absl::StrCat("heapecho: ", amount, " ", value))},
+       {"{{HEADLINE}}", EscapeMarkup(absl::StrCat(amount, " ", value))},
+       {"{{SCOPE}}", EscapeMarkup(options.scope)},
+       {"{{ABOUT}}",
+        absl::StrCat(List("processes", options.processes), List("warnings", profile.warnings))},
+       {"{{PROFILE}}", ProfileJson(tree, options.unit)}});
+}
+
+}  // namespace heapecho::output

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The colour of a frame; the contract is in the header.
+#include "analyzer/output/frame_color.h"
+
+#include <array>
+
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+
+namespace heapecho::output {
+namespace {
+
+// FNV-1a: the colour of a name must not change between runs, builds or machines.
+uint64_t StableHash(absl::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return hash ^ hash >> 32;
+}
+
+absl::string_view BaseName(absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == absl::string_view::npos ? path : path.substr(slash + 1);
+}
+
+bool IsBackground(absl::string_view module) {
+  return absl::StartsWith(module, "python") || absl::StartsWith(module, "libpython") ||
+         absl::StartsWith(module, "libc.so") || absl::StartsWith(module, "libc-") ||
+         absl::StartsWith(module, "ld-linux") || absl::StartsWith(module, "libpthread");
+}
+
+}  // namespace
+
+FrameColor ColorOf(const model::Frame& frame) {
+  // Hues far enough apart to be told from each other side by side.
+  constexpr std::array<uint16_t, 8> kWarm = {2, 18, 32, 46, 278, 306, 326, 344};
+  constexpr std::array<uint16_t, 7> kCool = {88, 132, 160, 178, 196, 212, 228};
+  const auto lightness = static_cast<int8_t>(StableHash(frame.function) % 9 - 4);
+  switch (frame.kind) {
+    case model::Frame::Kind::kPython:
+    case model::Frame::Kind::kBehalf:
+      return {kCool[StableHash(BaseName(frame.file)) % kCool.size()], 58, lightness};
+    case model::Frame::Kind::kNative:
+      if (frame.module.empty()) return {30, 8, lightness};
+      if (IsBackground(frame.module)) return {28, 26, lightness};
+      return {kWarm[StableHash(frame.module) % kWarm.size()], 72, lightness};
+    case model::Frame::Kind::kSynthetic:
+      return {0, 0, 0};
+  }
+  return {};
+}
+
+}  // namespace heapecho::output

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// A profile's stacks as one tree; the contract is in the header.
+#include "analyzer/output/frame_tree.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "analyzer/output/units.h"
+
+namespace heapecho::output {
+namespace {
+
+struct Frames {
+  std::vector<TreeFrame> merged;
+  std::vector<uint32_t> of_profile;  // index into merged, for each of the profile's frames
+};
+
+// Profile::frames is sorted and a line is no part of what is compared first, so equal frames need
+// not be neighbours: order them without their lines.
+Frames MergeFrames(const std::vector<model::Frame>& frames, bool lines) {
+  const auto without_line = [&](uint32_t index) {
+    model::Frame frame = frames[index];
+    if (!lines) frame.line = 0;
+    return frame;
+  };
+  std::vector<std::pair<model::Frame, uint32_t>> order;
+  order.reserve(frames.size());
+  for (uint32_t i = 0; i < frames.size(); ++i) order.emplace_back(without_line(i), i);
+  std::sort(order.begin(), order.end());
+
+  Frames out;
+  out.of_profile.resize(frames.size());
+  for (size_t i = 0; i < order.size(); ++i) {
+    const uint32_t index = order[i].second;
+    const uint32_t line = frames[index].line;
+    if (i == 0 || order[i].first != order[i - 1].first) {
+      out.merged.push_back({order[i].first, 0});
+      out.merged.back().frame.line = 0;
+    }
+    TreeFrame& merged = out.merged.back();
+    if (line != 0) {
+      merged.frame.line = merged.last_line == 0 ? line : std::min(merged.frame.line, line);
+      merged.last_line = std::max(merged.last_line, line);
+    }
+    out.of_profile[index] = static_cast<uint32_t>(out.merged.size() - 1);
+  }
+  return out;
+}
+
+struct Building {
+  uint32_t frame = 0;
+  uint32_t parent = 0;
+  model::Estimate self;
+  model::Estimate total;
+};
+
+// Children of each node, largest first.
+std::vector<std::vector<uint32_t>> OrderedChildren(const std::vector<Building>& nodes,
+                                                   model::Unit unit) {
+  std::vector<std::vector<uint32_t>> children(nodes.size());
+  for (uint32_t i = 1; i < nodes.size(); ++i) children[nodes[i].parent].push_back(i);
+  for (std::vector<uint32_t>& siblings : children) {
+    std::sort(siblings.begin(), siblings.end(), [&](uint32_t a, uint32_t b) {
+      const double amount_a = AmountOf(nodes[a].total, unit);
+      const double amount_b = AmountOf(nodes[b].total, unit);
+      if (amount_a != amount_b) return amount_a > amount_b;
+      return nodes[a].frame < nodes[b].frame;
+    });
+  }
+  return children;
+}
+
+}  // namespace
+
+FrameTree BuildFrameTree(const model::Profile& profile, model::Unit unit, bool lines) {
+  Frames frames = MergeFrames(profile.frames, lines);
+
+  std::vector<Building> building(1);
+  absl::flat_hash_map<std::pair<uint32_t, uint32_t>, uint32_t> child_of;  // (node, frame) to node
+  for (const model::Sample& sample : profile.samples) {
+    uint32_t at = 0;
+    for (const model::FrameId id : sample.frames) {
+      const uint32_t frame = frames.of_profile[id.value];
+      const auto [found, is_new] =
+          child_of.try_emplace({at, frame}, static_cast<uint32_t>(building.size()));
+      if (is_new) building.push_back({frame, at, {}, {}});
+      at = found->second;
+    }
+    building[at].self += sample.estimate;
+  }
+  // A child is made after its parent, so going backwards meets every child before its parent.
+  for (size_t i = building.size(); i-- > 0;) {
+    building[i].total += building[i].self;
+    if (i != 0) building[building[i].parent].total += building[i].total;
+  }
+
+  FrameTree tree;
+  tree.frames = std::move(frames.merged);
+  tree.nodes.reserve(building.size());
+  const std::vector<std::vector<uint32_t>> children = OrderedChildren(building, unit);
+  // An explicit stack: a path may be as deep as a recording says, which is nobody's call stack to
+  // risk.
+  struct Visit {
+    uint32_t node;
+    uint32_t placed;  // where it stands in tree.nodes
+    size_t next_child;
+  };
+  std::vector<Visit> path;
+  const auto place = [&](uint32_t node) {
+    const auto placed = static_cast<uint32_t>(tree.nodes.size());
+    const auto depth = static_cast<uint32_t>(path.size());
+    const uint32_t parent = path.empty() ? 0 : path.back().placed;
+    tree.nodes.push_back(
+        {building[node].frame, parent, depth, 0, building[node].self, building[node].total});
+    tree.max_depth = std::max(tree.max_depth, depth);
+    path.push_back({node, placed, 0});
+  };
+  place(0);
+  while (!path.empty()) {
+    Visit& visit = path.back();
+    if (visit.next_child < children[visit.node].size()) {
+      place(children[visit.node][visit.next_child++]);
+    } else {
+      tree.nodes[visit.placed].end = static_cast<uint32_t>(tree.nodes.size());
+      path.pop_back();
+    }
+  }
+  return tree;
+}
+
+std::string SourceOf(const TreeFrame& frame) {
+  if (frame.frame.file.empty() || frame.frame.line == 0) return frame.frame.file;
+  if (frame.frame.line == frame.last_line)
+    return absl::StrCat(frame.frame.file, ":", frame.last_line);
+  return absl::StrCat(frame.frame.file, ":", frame.frame.line, "–", frame.last_line);
+}
+
+}  // namespace heapecho::output
