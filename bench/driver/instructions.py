@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instructions of unsampled pairs, counted by callgrind: they repeat exactly."""
+
+import pathlib
+import re
+import shutil
+from collections.abc import Sequence
+
+from driver import environment, figures
+
+KINDS = ("malloc_free", "new_delete", "new_sized_delete", "calloc_free", "realloc")
+
+# Few enough that none of them is sampled (about 6 in 100,000 runs), and exact all the same: what a run
+# costs beside its pairs is the same in each variant.
+_PAIRS = 1000
+# Of the blocks that the program holds to be sampled, far fewer than are to be expected.
+_LEAST_SAMPLES = 10
+
+
+def measure(
+    build: environment.Build,
+    allocators: Sequence[str],
+    kinds: Sequence[str],
+    parent: pathlib.Path | None,
+) -> list[figures.Figure]:
+    """Figures instructions.KIND.ALLOCATOR.heapecho_over_shim: instructions a pair more than the shim's.
+
+    The pairs run beside a live set that holds sampled blocks, none of them theirs.
+
+    Raises:
+        environment.Unmeasurable: valgrind, a program or a library is missing.
+        RuntimeError: a run failed, or heapecho did not record it.
+    """
+    if shutil.which("valgrind") is None:
+        raise environment.Unmeasurable("valgrind is not installed")
+    found = []
+    for allocator in allocators:
+        for kind in kinds:
+            environment.progress(f"instructions of {kind} over {allocator}")
+            counts = {
+                variant: _count(build, variant, allocator, kind, parent)
+                for variant in (environment.NOTHING, environment.SHIM, environment.HEAPECHO)
+            }
+            more = counts[environment.HEAPECHO] - counts[environment.SHIM]
+            found.append(
+                figures.over_rounds(
+                    f"instructions.{kind}.{allocator}.heapecho_over_shim",
+                    "instructions",
+                    [more],
+                    {variant: count for variant, count in counts.items()},
+                )
+            )
+    environment.progress("")
+    return found
+
+
+def _count(
+    build: environment.Build,
+    variant: str,
+    allocator: str,
+    kind: str,
+    parent: pathlib.Path | None,
+) -> float:
+    """Instructions a pair of `kind`, the loop around it included."""
+    with environment.recordings_directory(parent) as directory:
+        counts = directory / "callgrind.out"
+        recordings = directory / "recordings"
+        recordings.mkdir()
+        environment.output_of(
+            [
+                "valgrind",
+                "--tool=callgrind",
+                "--toggle-collect=Counted",
+                f"--callgrind-out-file={counts}",
+                build.program("instructions"),
+                kind,
+                str(_PAIRS),
+            ],
+            environment.variables(build, variant, allocator, recordings, environment.UNSAMPLED),
+        )
+        if variant == environment.HEAPECHO:
+            samples = environment.samples_recorded(build, recordings)
+            if samples < _LEAST_SAMPLES:
+                raise RuntimeError(
+                    f"heapecho recorded {samples} samples of {kind} over {allocator}: a count without"
+                    " a live set would say nothing"
+                )
+        total = re.search(r"^totals: (\d+)$", counts.read_text(), re.MULTILINE)
+        if total is None or int(total[1]) == 0:
+            raise RuntimeError(f"callgrind counted nothing of {kind} over {allocator}")
+        return int(total[1]) / _PAIRS
