@@ -4,12 +4,16 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace heapecho::model {
+
+// No chain of nodes is longer, however hostile the file: whoever walks stacks may rely on it.
+inline constexpr size_t kMaxFrames = 512;
 
 struct StackId {  // index into Recording::stacks; 0 is the unknown stack
   uint32_t value = 0;
@@ -35,7 +39,8 @@ struct Module {
   uint64_t loaded_ns = 0, unloaded_ns = 0;  // monotonic; 0: never unloaded
 };
 
-// A native frame in a prefix tree; nodes[0] is the root. parent < nodes.size(), chains end (no cycles).
+// A native frame in a prefix tree; nodes[0] is the root, which is no frame. parent < nodes.size(), chains
+// end at the root within kMaxFrames, and a module other than 0 is one of Recording::modules.
 struct Node {
   uint32_t parent = 0;
   uint16_t module = 0;  // 0: no module known, address is absolute
@@ -43,6 +48,7 @@ struct Node {
 };
 
 // Estimated totals. bytes and objects are sums of weights; the variances are those of these sums.
+// All four are finite and not negative.
 struct Estimate {
   double bytes = 0;
   double objects = 0;
@@ -53,6 +59,9 @@ struct Estimate {
   Estimate& operator+=(const Estimate& other);
 };
 
+// One stack in one domain. The recording keeps no object variance by stack: the reader takes it as if all
+// of the stack's blocks had its mean size (bytes variance / mean size^2), which is exact for a site that
+// allocates one size. Where the live set is at hand, its entries give the true one.
 struct Stack {
   uint32_t native_leaf = 0;  // index into Recording::native_nodes
   Domain domain = Domain::kMalloc;
@@ -96,6 +105,15 @@ struct Counter {
 enum class ProcessEnd : uint8_t { kRunning, kExited, kExec };  // kRunning: or killed, see cli
 enum class RecordingEnd : uint8_t { kNone, kDiskFull, kRemap, kIoError, kUnknown };
 
+// One part of the file, for those who ask where its budget went.
+struct SectionInfo {
+  std::string name;          // "stacks", "events", ...; "kind 17" when not known
+  uint64_t offset = 0;       // bytes
+  uint64_t size = 0;         // bytes reserved
+  uint64_t record_size = 0;  // bytes; 1 for logs
+  uint64_t records = 0;      // in use, of record_size bytes each; never more than fit into size
+};
+
 struct Identity {
   std::string host, container, executable, user, working_directory, kernel, libc, allocator, cgroup,
       library_version;
@@ -124,15 +142,18 @@ struct Recording {
   Estimate allocated, freed, live, peak;  // whole process
   Identity identity;
   std::vector<Counter> counters;
-  std::vector<Module> modules;
+  std::vector<SectionInfo> sections;        // in the file's order; those that could not be read too
+  std::vector<Module> modules;              // by id, unique
   std::vector<Node> native_nodes;
   std::vector<Stack> stacks;
   std::vector<LiveBlock> live_blocks;
-  std::vector<Event> events;  // by time
+  std::vector<Event> events;  // by time; those of one moment in the order of writing
   uint64_t torn_live = 0, torn_events = 0;  // records that a kill or damage left incomplete
   std::vector<std::string> warnings;        // what was wrong with the file, in words
 
-  // Empty when every index is in range and every chain ends; else the first thing that is not so.
+  // Empty when every index is in range, every chain ends, every estimate is finite and not negative, lists
+  // are in the order that they promise and nothing is younger than last_event_ns; else the first thing
+  // that is not so. Takes time in proportion to the recording, and memory for its nodes.
   std::string CheckValid() const;
 };
 

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recording::CheckValid(): the door that every recording passes before anything relies on it.
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/recording.h"
+
+namespace heapecho::model {
+namespace {
+
+bool IsSound(double value) { return std::isfinite(value) && value >= 0; }
+
+bool IsSound(const Estimate& estimate) {
+  return IsSound(estimate.bytes) && IsSound(estimate.objects) && IsSound(estimate.bytes_variance) &&
+         IsSound(estimate.objects_variance);
+}
+
+bool IsSound(Domain domain) { return domain <= Domain::kMmap; }
+
+std::string CheckModules(const std::vector<Module>& modules) {
+  uint32_t previous = 0;
+  for (const Module& module : modules) {
+    if (module.id <= previous) return absl::StrCat("module ", module.id, " is out of order");
+    if (module.start > module.end) return absl::StrCat("module ", module.id, " ends before it starts");
+    previous = module.id;
+  }
+  return "";
+}
+
+// Depths are found by walking up to the next known one and back, so that a long chain costs no recursion
+// and the whole tree is walked once.
+std::string CheckNodes(const std::vector<Node>& nodes, const std::vector<Module>& modules) {
+  if (nodes.empty()) return "there is no root node";
+  if (nodes[0].parent != 0) return "the root node has a parent";
+  std::vector<bool> known(std::numeric_limits<uint16_t>::max() + size_t{1}, false);
+  known[0] = true;
+  for (const Module& module : modules) known[module.id] = true;
+
+  constexpr uint16_t kUnseen = 0xffff;
+  static_assert(kMaxFrames < kUnseen);
+  std::vector<uint16_t> depth(nodes.size(), kUnseen);
+  depth[0] = 0;
+  std::vector<uint32_t> path;
+  for (size_t i = 1; i < nodes.size(); ++i) {
+    if (!known[nodes[i].module]) {
+      return absl::StrCat("node ", i, " names module ", nodes[i].module, ", which is not there");
+    }
+    path.clear();
+    size_t at = i;
+    while (depth[at] == kUnseen) {
+      if (path.size() == kMaxFrames) return absl::StrCat("the chain of node ", i, " is too long");
+      path.push_back(static_cast<uint32_t>(at));
+      at = nodes[at].parent;
+      if (at >= nodes.size()) return absl::StrCat("node ", path.back(), " has no such parent");
+    }
+    if (depth[at] + path.size() > kMaxFrames) {
+      return absl::StrCat("the chain of node ", i, " is too long");
+    }
+    for (uint16_t d = depth[at]; !path.empty(); path.pop_back()) depth[path.back()] = ++d;
+  }
+  return "";
+}
+
+std::string CheckStacks(const Recording& recording) {
+  if (recording.stacks.empty()) return "there is no unknown stack";
+  if (recording.stacks[0].native_leaf != 0) return "the unknown stack has frames";
+  for (size_t i = 0; i < recording.stacks.size(); ++i) {
+    const Stack& stack = recording.stacks[i];
+    if (stack.native_leaf >= recording.native_nodes.size()) {
+      return absl::StrCat("stack ", i, " has no such leaf");
+    }
+    if (!IsSound(stack.domain)) return absl::StrCat("stack ", i, " has no such domain");
+    if (!IsSound(stack.allocated) || !IsSound(stack.freed) || !IsSound(stack.live) ||
+        !IsSound(stack.peak)) {
+      return absl::StrCat("stack ", i, " has totals that are no numbers");
+    }
+  }
+  return "";
+}
+
+template <typename Record>
+std::string CheckSample(const Record& record, const Recording& recording) {
+  if (record.stack.value >= recording.stacks.size()) return "has no such stack";
+  if (!IsSound(record.weight) || record.weight < 1) return "has a weight below one object";
+  if (record.interval == 0) return "has no interval";
+  if (record.time_ns > recording.last_event_ns) return "is younger than the last event";
+  return "";
+}
+
+std::string CheckLive(const Recording& recording) {
+  for (size_t i = 0; i < recording.live_blocks.size(); ++i) {
+    const std::string wrong = CheckSample(recording.live_blocks[i], recording);
+    if (!wrong.empty()) return absl::StrCat("live block ", i, " ", wrong);
+  }
+  return "";
+}
+
+std::string CheckEvents(const Recording& recording) {
+  uint64_t previous = 0;
+  for (size_t i = 0; i < recording.events.size(); ++i) {
+    const Event& event = recording.events[i];
+    const std::string wrong = CheckSample(event, recording);
+    if (!wrong.empty()) return absl::StrCat("event ", i, " ", wrong);
+    if (event.kind > Event::Kind::kFree) return absl::StrCat("event ", i, " has no such kind");
+    if (!IsSound(event.domain)) return absl::StrCat("event ", i, " has no such domain");
+    if (event.time_ns < previous) return absl::StrCat("event ", i, " is out of order");
+    previous = event.time_ns;
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string Recording::CheckValid() const {
+  if (process_end > ProcessEnd::kExec) return "there is no such end of a process";
+  if (recording_end > RecordingEnd::kUnknown) return "there is no such end of a recording";
+  if (!IsSound(allocated) || !IsSound(freed) || !IsSound(live) || !IsSound(peak)) {
+    return "the process's totals are no numbers";
+  }
+  for (const SectionInfo& section : sections) {
+    if (section.record_size == 0 || section.records > section.size / section.record_size) {
+      return absl::StrCat("section ", section.name, " holds more than it has room for");
+    }
+  }
+  std::string wrong = CheckModules(modules);
+  if (wrong.empty()) wrong = CheckNodes(native_nodes, modules);
+  if (wrong.empty()) wrong = CheckStacks(*this);
+  if (wrong.empty()) wrong = CheckLive(*this);
+  if (wrong.empty()) wrong = CheckEvents(*this);
+  return wrong;
+}
+
+}  // namespace heapecho::model
