@@ -339,14 +339,13 @@
   function scrollToFork() {
     let node = 0;
     while (node + 1 < endOf[node] && amount[node + 1] >= 0.9 * amount[0]) ++node;
-    if (rows.length * rowHeight > height) reveal(node, 2);
-    if (flames && node < 3) view.scrollTop = extent.clientHeight;
+    const top = rowTop(depthOf[node]);
+    view.scrollTop = flames ? top + 3 * rowHeight - height : top - 2 * rowHeight;
   }
 
   function flip() {
     flames = !flames;
     byId('flip').setAttribute('aria-pressed', String(flames));
-    view.scrollTop = flames ? extent.clientHeight : 0;
     if (zoom === 0) scrollToFork(); else reveal(zoom, 2);
     draw();
   }

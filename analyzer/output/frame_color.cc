@@ -33,7 +33,7 @@ bool IsBackground(absl::string_view module) {
 FrameColor ColorOf(const model::Frame& frame) {
   // Hues far enough apart to be told from each other side by side.
   constexpr std::array<uint16_t, 8> kWarm = {2, 18, 32, 46, 278, 306, 326, 344};
-  constexpr std::array<uint16_t, 7> kCool = {88, 132, 160, 178, 196, 212, 228};
+  constexpr std::array<uint16_t, 7> kCool = {112, 136, 160, 178, 196, 212, 228};
   const auto lightness = static_cast<int8_t>(StableHash(frame.function) % 9 - 4);
   switch (frame.kind) {
     case model::Frame::Kind::kPython:
