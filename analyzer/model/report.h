@@ -21,7 +21,21 @@ enum class ProcessState : uint8_t {
   kKilled,   // wrote no last word and is gone
   kExec,     // replaced itself by another program
 };
-const char* ProcessStateName(ProcessState state);  // "unknown", "running", "exited", "killed", "exec"
+inline const char* ProcessStateName(ProcessState state) {  // as reports and the JSON spell it
+  switch (state) {
+    case ProcessState::kRunning:
+      return "running";
+    case ProcessState::kExited:
+      return "exited";
+    case ProcessState::kKilled:
+      return "killed";
+    case ProcessState::kExec:
+      return "exec";
+    case ProcessState::kUnknown:
+      break;
+  }
+  return "unknown";
+}
 
 struct ProcessSummary {
   std::string name;  // what a person calls the program, e.g. "gunicorn"; never empty
