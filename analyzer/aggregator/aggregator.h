@@ -66,9 +66,9 @@ class Aggregator {
   Aggregator(const Aggregator&) = delete;
   Aggregator& operator=(const Aggregator&) = delete;
 
-  // `recording` must be valid (Recording::CheckValid() is empty). One that was added before (the same id)
-  // is left out with a warning.
-  void Add(const model::Recording& recording, model::ProcessState state);
+  // `recording` must be valid (Recording::CheckValid() is empty); move it in. One that was added before (the
+  // same id) is left out with a warning.
+  void Add(model::Recording recording, model::ProcessState state);
 
   // The merged profile, ranked. `progress` is called with the number of modules named so far and their
   // count. Warnings of the symbolizer are the caller's to append to report.profile.warnings.
