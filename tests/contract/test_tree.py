@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TOP_LEVEL = {"preload", "analyzer", "bench", "tests", "tools", "CMakeLists.txt", "README.md"}
 HIDDEN_TOP_LEVEL = {".ci", ".gitignore", ".clang-format"}
-CODE = {".c", ".cc", ".h", ".inc", ".S", ".py", ".cmake", ".sh", ".js", ".css"}
+CODE = {".c", ".cc", ".h", ".inc", ".S", ".py", ".cmake", ".sh"}
 
 
 def tracked() -> list[str]:
