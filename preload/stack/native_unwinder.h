@@ -9,10 +9,11 @@ namespace heapecho::stack {
 
 struct NativeFrame {
   uintptr_t ip;   // made for looking up: return address - 1; the exact instruction if a signal interrupted
-  uintptr_t cfa;  // canonical frame address: the stack pointer before the call that made this frame
+  uintptr_t cfa;  // canonical frame address: the stack pointer before the call that made this frame;
+                  // 0: not known (the frame that a broken walk ended at)
 };
 
-// Registers of the frame the walk starts in, as CFI rules need them.
+// Registers of the frame the walk starts in, as CFI rules need them (capture_registers.h takes them).
 struct Registers {
   uintptr_t ip;  // a return address (the walk looks up ip - 1)
   uintptr_t sp;  // stack pointer after returning to ip
@@ -23,23 +24,27 @@ struct Registers {
 struct NativeWalk {
   uint32_t count;  // frames written, innermost first
   bool truncated;  // there were more than the caller's room
-  bool broken;     // ended at a frame that could not be stepped over (not at the outermost one)
+  bool broken;     // ended at a frame that could not be stepped over (not at the outermost one): no CFI,
+                   // an unreadable stack, or a CFA that does not rise
 };
 
-// The part of the stack that this thread has proven readable; zero means nothing yet. Lives in TLS.
+// The pages of the stack that this thread has proven readable, in one word; zero means none yet. Lives in
+// TLS; a walk reads and writes it, nobody else needs to.
 struct StackBounds {
-  uintptr_t low;
-  uintptr_t high;
+  uint64_t pages;
 };
 
 // Once, from the library's constructor: resolves what the walk uses. Not a hook: may call the loader.
 void InitializeNativeUnwinder();
 
-// Walks from `start`. Thread-safe, signal-safe, re-entrant; takes no lock, allocates nothing, opens nothing,
-// leaves errno alone, uses at most 1 KiB of stack. What it cannot read ends the walk, never the process.
+// Walks from `start`. Thread-safe, signal-safe, re-entrant; takes no lock, allocates nothing, opens nothing
+// (but for the module table of glibc before 2.35: object_finder.h), leaves errno alone, uses at most 1 KiB
+// of stack. What it cannot read ends the walk, never the process. Rules are cached by address until
+// ModulesMayHaveChanged.
 NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* frames, size_t room);
 
-// A module may have been unmapped or mapped: every cached rule becomes void. Thread-safe.
-void ForgetCachedRules();
+// How many leading frames lie in the module that this function itself is linked into: the library's own,
+// which a walk from within a hook begins with. What follows is the application's call.
+size_t LeadingOwnFrames(const NativeFrame* frames, size_t count);
 
 }  // namespace heapecho::stack
