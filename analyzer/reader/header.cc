@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// Page 0 to the model: who wrote the recording, how it ended, the process's totals.
+#include <algorithm>
+#include <cmath>
+
+#include "analyzer/reader/parts.h"
+
+namespace heapecho::reader {
+namespace {
+
+model::RecordingId ToId(const uint8_t (&bytes)[16]) {
+  model::RecordingId id;
+  std::copy(std::begin(bytes), std::end(bytes), id.bytes.begin());
+  return id;
+}
+
+// Totals are added to and taken from without a lock, so one may be below zero for a moment, or for ever if
+// the process was killed in it.
+double FromFixedPoint(uint64_t value, Complaints& complaints) {
+  if (static_cast<int64_t>(value) < 0) {
+    complaints.Count("totals are below zero; they count as zero");
+    return 0;
+  }
+  return static_cast<double>(value) / static_cast<double>(wire::kFixedPointOne);
+}
+
+double ToVariance(double value, Complaints& complaints) {
+  // Rounding may leave a little less than nothing when the last block is taken out again.
+  constexpr double kRounding = -1e6;
+  constexpr double kMost = 1e60;  // far beyond any address space; sums of such still are numbers
+  if (value >= 0 && value <= kMost) return value;
+  if (!(value >= kRounding && value < 0)) complaints.Count("variances are no numbers; they count as zero");
+  return 0;
+}
+
+}  // namespace
+
+model::Estimate ToEstimate(const WireTotals& totals, Complaints& complaints) {
+  return {.bytes = FromFixedPoint(totals.bytes, complaints),
+          .objects = FromFixedPoint(totals.objects, complaints),
+          .bytes_variance = ToVariance(totals.bytes_variance, complaints),
+          .objects_variance = ToVariance(totals.objects_variance, complaints)};
+}
+
+void ReadHeader(const wire::FileHeader& header, model::Recording& recording, Complaints& complaints) {
+  recording.id = ToId(header.id);
+  recording.parent_id = ToId(header.parent_id);
+  recording.boot_id = ToId(header.boot_id);
+  recording.pid = header.pid;
+  recording.ppid = header.ppid;
+  recording.uid = header.uid;
+  recording.pid_namespace = header.pid_namespace;
+  recording.start_ticks = header.start_ticks;
+  recording.process_start_ns = header.process_start_ns;
+  recording.begin_ns = header.begin_ns;
+  recording.begin_realtime_ns = header.begin_realtime_ns;
+  recording.begin_boottime_ns = header.begin_boottime_ns;
+  recording.forked_at_ns = header.forked_at_ns;
+  recording.last_event_ns = header.last_event_ns;
+  recording.process_end_ns = header.process_end_ns;
+  recording.recording_end_ns = header.recording_end_ns;
+  recording.peak_ns = header.peak_ns;
+  recording.interval_configured = header.interval_configured;
+  recording.interval_now = header.interval_now;
+  recording.budget = header.budget;
+  recording.samples = header.samples;
+  recording.threads_seen = header.threads_seen;
+  recording.own_ns = header.own_ns;
+  recording.cpu_ns = header.cpu_ns;
+  recording.exit_status = header.exit_status;
+  recording.recording_end_errno = header.recording_end_errno;
+
+  switch (static_cast<wire::ProcessEnd>(header.process_end)) {
+    case wire::ProcessEnd::kRunning:
+      break;
+    case wire::ProcessEnd::kExited:
+      recording.process_end = model::ProcessEnd::kExited;
+      break;
+    case wire::ProcessEnd::kExec:
+      recording.process_end = model::ProcessEnd::kExec;
+      break;
+    default:
+      complaints.Say("the header names an unknown end of the process");
+  }
+  switch (static_cast<wire::RecordingEnd>(header.recording_end)) {
+    case wire::RecordingEnd::kNone:
+      break;
+    case wire::RecordingEnd::kDiskFull:
+      recording.recording_end = model::RecordingEnd::kDiskFull;
+      break;
+    case wire::RecordingEnd::kRemap:
+      recording.recording_end = model::RecordingEnd::kRemap;
+      break;
+    case wire::RecordingEnd::kIoError:
+      recording.recording_end = model::RecordingEnd::kIoError;
+      break;
+    default:
+      recording.recording_end = model::RecordingEnd::kUnknown;
+  }
+
+  recording.allocated =
+      ToEstimate({header.allocated_bytes, header.allocated_objects, header.allocated_variance,
+                  header.allocated_object_variance},
+                 complaints);
+  recording.freed = ToEstimate({header.freed_bytes, header.freed_objects, 0, 0}, complaints);
+  recording.live = ToEstimate({header.live_bytes, header.live_objects, header.live_variance,
+                               header.live_object_variance},
+                              complaints);
+  recording.peak = ToEstimate({header.peak_bytes, header.peak_objects, header.peak_variance,
+                               header.peak_object_variance},
+                              complaints);
+}
+
+}  // namespace heapecho::reader

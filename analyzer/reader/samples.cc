@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Live blocks and events: sampled allocations and frees, each valid by its own check.
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "analyzer/reader/parts.h"
+
+namespace heapecho::reader {
+namespace {
+
+// A weight says how many allocations a sampled one stands for: at least itself.
+constexpr double kMostWeight = 1e12;
+
+template <typename Record>
+bool IsSound(const Record& record) {
+  return record.weight >= 1 && record.weight <= kMostWeight && record.interval != 0;
+}
+
+// The record as it is a moment later: a running process may have been at it. Few looks, since in a damaged
+// file nothing changes.
+class SecondLook {
+ public:
+  explicit SecondLook(Source& source) : source_(source) {}
+
+  template <typename Record>
+  bool Read(uint64_t offset, uint64_t seed, Record* record) {
+    if (looks_left_ == 0) return false;
+    --looks_left_;
+    return source_.Read(offset, sizeof *record, record) == sizeof *record &&
+           record->check == wire::CheckOf(*record, seed);
+  }
+
+ private:
+  Source& source_;
+  int looks_left_ = 1000;
+};
+
+struct Block {
+  uint64_t sequence;
+  uint64_t started_ns;
+  uint64_t index;  // in the section
+};
+
+std::vector<Block> FindBlocks(Source& source, const Part& part, Complaints& complaints) {
+  std::vector<Block> blocks;
+  uint64_t next = 0;
+  for (const ByteRange& range :
+       source.Present(part.offset, part.offset + part.records * part.record_size)) {
+    const uint64_t end = std::min(
+        part.records, (range.end - part.offset + part.record_size - 1) / part.record_size);
+    next = std::max(next, (range.begin - part.offset) / part.record_size);
+    for (; next < end; ++next) {
+      wire::BlockHeader header;
+      const uint64_t offset = part.offset + next * part.record_size;
+      if (source.Read(offset, sizeof header, &header) != sizeof header) continue;
+      if (header.check == wire::CheckOf(header, wire::kMagic)) {
+        if (header.sequence != 0) blocks.push_back({header.sequence, header.started_ns, next});
+      } else if (header.sequence != 0 || header.check != 0) {
+        complaints.Count("blocks of events are damaged and were left out");
+      }
+    }
+  }
+  std::sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) {
+    return a.sequence != b.sequence ? a.sequence < b.sequence : a.index < b.index;
+  });
+  return blocks;
+}
+
+uint64_t MostEvents(Source& source, const Part& part) {
+  uint64_t bytes = 0;
+  for (const ByteRange& range :
+       source.Present(part.offset, part.offset + part.records * part.record_size)) {
+    bytes += range.end - range.begin;
+  }
+  return bytes / sizeof(wire::EventRecord);
+}
+
+}  // namespace
+
+void ReadLive(Source& source, const Part& part, model::Recording& recording, Complaints&) {
+  recording.live_blocks.reserve(PresentRecords(source, part));
+  SecondLook second_look(source);
+  const bool forked = !recording.parent_id.IsZero();
+  const uint64_t unread = ForEachRecord(source, part, [&](uint64_t slot, const uint8_t* bytes) {
+    auto record = Load<wire::LiveRecord>(bytes);
+    if (record.check != wire::CheckOf(record, slot)) {
+      // An empty slot: never written, or its block was freed.
+      if (record.check == 0 && record.address == 0) return;
+      if (!second_look.Read(part.offset + slot * sizeof record, slot, &record)) {
+        if (record.check != 0 || record.address != 0) ++recording.torn_live;
+        return;
+      }
+    }
+    if (!IsSound(record)) {
+      ++recording.torn_live;
+      return;
+    }
+    recording.live_blocks.push_back({.address = record.address,
+                                     .size = record.size,
+                                     .time_ns = record.time_ns,
+                                     .weight = record.weight,
+                                     .interval = record.interval,
+                                     .thread = record.thread,
+                                     .stack = {record.stack},
+                                     .inherited = forked && record.time_ns < recording.forked_at_ns});
+    recording.last_event_ns = std::max(recording.last_event_ns, record.time_ns);
+  });
+  recording.torn_live += unread;
+}
+
+void ReadEvents(Source& source, const Part& part, model::Recording& recording,
+                Complaints& complaints) {
+  if (part.records == 0) return;
+  const uint64_t per_block =
+      (part.record_size - sizeof(wire::BlockHeader)) / sizeof(wire::EventRecord);
+  recording.events.reserve(MostEvents(source, part));
+  SecondLook second_look(source);
+  for (const Block& block : FindBlocks(source, part, complaints)) {
+    const Part records = {
+        .offset = part.offset + block.index * part.record_size + sizeof(wire::BlockHeader),
+        .size = per_block * sizeof(wire::EventRecord),
+        .record_size = sizeof(wire::EventRecord),
+        .records = per_block};
+    recording.torn_events += ForEachRecord(source, records, [&](uint64_t index, const uint8_t* bytes) {
+      auto record = Load<wire::EventRecord>(bytes);
+      const uint64_t seed = wire::EventSeed(block.sequence, index);
+      if (record.check != wire::CheckOf(record, seed)) {
+        // Not yet written in this round of the ring: zeros, or an event of the block's life before.
+        if (record.check == 0 && record.time_ns == 0) return;
+        if (record.check != 0 && record.time_ns <= block.started_ns) return;
+        if (!second_look.Read(records.offset + index * sizeof record, seed, &record)) {
+          ++recording.torn_events;
+          return;
+        }
+      }
+      if (record.kind != static_cast<uint8_t>(wire::EventKind::kAllocate) &&
+          record.kind != static_cast<uint8_t>(wire::EventKind::kFree)) {
+        return;  // of a kind that a later version may know
+      }
+      if (!IsSound(record) || record.domain > static_cast<uint8_t>(wire::Domain::kMmap)) {
+        ++recording.torn_events;
+        return;
+      }
+      const bool allocate = record.kind == static_cast<uint8_t>(wire::EventKind::kAllocate);
+      recording.events.push_back(
+          {.kind = allocate ? model::Event::Kind::kAllocate : model::Event::Kind::kFree,
+           .domain = static_cast<model::Domain>(record.domain),
+           .time_ns = record.time_ns,
+           .address = record.address,
+           .size = record.size,
+           .allocated_ns = record.allocated_ns,
+           .weight = record.weight,
+           .interval = record.interval,
+           .thread = record.thread,
+           .stack = {record.stack}});
+      recording.last_event_ns = std::max(recording.last_event_ns, record.time_ns);
+    });
+  }
+  const auto earlier = [](const model::Event& a, const model::Event& b) { return a.time_ns < b.time_ns; };
+  std::stable_sort(recording.events.begin(), recording.events.end(), earlier);
+}
+
+void ResolveStacks(model::Recording& recording, Complaints& complaints) {
+  const auto exists = [&](model::StackId id) { return id.value < recording.stacks.size(); };
+  for (model::LiveBlock& block : recording.live_blocks) {
+    if (exists(block.stack)) continue;
+    complaints.Count("live blocks name a stack that is not there");
+    block.stack = {wire::kUnknownStack};
+  }
+  for (model::Event& event : recording.events) {
+    if (!exists(event.stack)) {
+      complaints.Count("events name a stack that is not there");
+      event.stack = {wire::kUnknownStack};
+    } else if (event.time_ns < recording.stacks[event.stack.value].first_seen_ns) {
+      event.stack = {wire::kUnknownStack};  // of a stack that was folded since; no damage
+    }
+  }
+}
+
+}  // namespace heapecho::reader
