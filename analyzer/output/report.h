@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "analyzer/model/report.h"
@@ -11,13 +12,15 @@
 namespace heapecho::output {
 
 struct ReportOptions {
-  size_t top = 10;     // groups of sites shown in the text
-  size_t frames = 8;   // callers shown under each
+  size_t top = 10;    // functions shown
+  size_t frames = 8;  // frames shown of each one's largest site
 };
 
 std::string ReportText(const model::Report& report, const ReportOptions& options = {});
 
-// Every site. Bytes and objects are rounded to whole numbers, ages to milliseconds.
-std::string ReportJson(const model::Report& report);
+// The `top` largest sites. One recording and one site a line. Bytes and objects are rounded to whole
+// numbers, ages to milliseconds; what is not known has no key. Text that is no UTF-8 (a path may be none)
+// has U+FFFD where it is not.
+std::string ReportJson(const model::Report& report, size_t top = SIZE_MAX);
 
 }  // namespace heapecho::output

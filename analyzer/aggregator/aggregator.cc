@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recordings to one profile; the contract is in the header.
+#include "analyzer/aggregator/aggregator.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "analyzer/aggregator/merged_stacks.h"
+#include "analyzer/aggregator/sites.h"
+
+namespace heapecho::aggregator {
+namespace {
+
+using model::Domain;
+using model::Estimate;
+
+// What is summed into one total, before it has names.
+struct Key {
+  MergedNodeId leaf;
+  Domain domain = Domain::kMalloc;
+  enum Flag : uint8_t { kUnknownStack = 1, kTruncated = 2, kBroken = 4 };
+  uint8_t flags = 0;
+  uint32_t process = 0;  // index of the recording, if asked for by process or thread
+  uint32_t thread = 0;   // if asked for by thread
+
+  friend bool operator==(const Key&, const Key&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const Key& key) {
+    return H::combine(std::move(h), key.leaf, key.domain, key.flags, key.process, key.thread);
+  }
+};
+
+struct Total {
+  Estimate estimate;
+  uint64_t oldest_ns = 0;
+  uint32_t samples = 0;
+
+  Total& operator+=(const Total& other) {
+    estimate += other.estimate;
+    oldest_ns = std::max(oldest_ns, other.oldest_ns);
+    samples += other.samples;
+    return *this;
+  }
+};
+
+// Sums in the order in which the keys came, whatever the hashes are.
+class Totals {
+ public:
+  void Add(const Key& key, const Total& total) {
+    const auto [entry, is_new] = index_.try_emplace(key, entries_.size());
+    if (is_new) {
+      entries_.emplace_back(key, total);
+    } else {
+      entries_[entry->second].second += total;
+    }
+  }
+  const std::vector<std::pair<Key, Total>>& entries() const { return entries_; }
+
+ private:
+  absl::flat_hash_map<Key, size_t> index_;
+  std::vector<std::pair<Key, Total>> entries_;
+};
+
+Estimate Less(const Estimate& whole, const Estimate& part) {
+  return {.bytes = std::max(whole.bytes - part.bytes, 0.0),
+          .objects = std::max(whole.objects - part.objects, 0.0),
+          .bytes_variance = std::max(whole.bytes_variance - part.bytes_variance, 0.0),
+          .objects_variance = std::max(whole.objects_variance - part.objects_variance, 0.0)};
+}
+
+template <typename T>
+bool Agrees(const std::vector<T>& wanted, const T& value) {
+  return wanted.empty() || std::find(wanted.begin(), wanted.end(), value) != wanted.end();
+}
+
+size_t IndexOf(Domain domain) { return static_cast<size_t>(domain); }
+
+model::Frame Synthetic(std::string name) {
+  model::Frame frame;
+  frame.kind = model::Frame::Kind::kSynthetic;
+  frame.function = std::move(name);
+  return frame;
+}
+
+// The bulk of a recording, which is not kept.
+struct Bulk {
+  std::vector<model::Module> modules;
+  std::vector<model::Node> nodes;
+  std::vector<model::Stack> stacks;
+  std::vector<model::LiveBlock> live_blocks;
+  std::vector<model::Event> events;
+
+  explicit Bulk(model::Recording* from)
+      : modules(std::exchange(from->modules, {})),
+        nodes(std::exchange(from->native_nodes, {})),
+        stacks(std::exchange(from->stacks, {})),
+        live_blocks(std::exchange(from->live_blocks, {})),
+        events(std::exchange(from->events, {})) {
+    if (stacks.empty()) stacks.resize(1);  // the unknown stack
+  }
+
+  const model::Stack& StackOf(model::StackId id) const { return stacks[id.value < stacks.size() ? id.value : 0]; }
+};
+
+void Summarize(const Bulk& bulk, model::ProcessSummary* process) {
+  process->name = ProcessName(process->recording.identity);
+  for (const model::LiveBlock& block : bulk.live_blocks) {
+    const Estimate estimate = block.ToEstimate();
+    process->live[IndexOf(bulk.StackOf(block.stack).domain)] += estimate;
+    if (block.inherited) process->inherited += estimate;
+  }
+  for (const model::Stack& stack : bulk.stacks) {
+    process->peak[IndexOf(stack.domain)] += stack.peak;
+    process->allocated[IndexOf(stack.domain)] += stack.allocated;
+  }
+}
+
+// What the reader of a report must know about a recording, in words; the reader's own warnings first.
+std::vector<std::string> WarningsOf(const model::Recording& recording) {
+  std::vector<std::string> warnings = recording.warnings;
+  const auto ended = [&](absl::string_view why) {
+    warnings.push_back(absl::StrCat("the recording ends before the process does: ", why,
+                                    recording.recording_end_errno != 0
+                                        ? absl::StrCat(" (error ", recording.recording_end_errno, ")")
+                                        : ""));
+  };
+  switch (recording.recording_end) {
+    case model::RecordingEnd::kNone:
+      break;
+    case model::RecordingEnd::kDiskFull:
+      ended("the disk or the quota was full");
+      break;
+    case model::RecordingEnd::kRemap:
+      ended("the kernel refused a mapping");
+      break;
+    case model::RecordingEnd::kIoError:
+      ended("the file system reported an error");
+      break;
+    case model::RecordingEnd::kUnknown:
+      ended("for a reason that this program does not know");
+      break;
+  }
+  for (const std::string& note : recording.identity.notes) warnings.push_back(note);
+  return warnings;
+}
+
+}  // namespace
+
+struct Aggregator::State {
+  explicit State(Options o) : options(std::move(o)) {}
+
+  void AddLive(const Bulk& bulk, const model::Recording& recording, uint32_t process);
+  void AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process);
+  void AddAllocateEvents(const Bulk& bulk, const model::Recording& recording, uint32_t process);
+  Key KeyOf(const Bulk& bulk, model::StackId stack, MergedStacks::Importer* importer, uint32_t process,
+            uint32_t thread) const;
+  bool ByThread() const { return options.by == By::kThread || !options.where.threads.empty(); }
+  std::vector<std::string> ProcessLabels() const;
+
+  const Options options;
+  MergedStacks merged;
+  Totals totals;
+  std::map<model::RecordingId, Totals> inherited;  // by the parent, whose they are if it is given
+  std::set<model::RecordingId> ids;
+  std::vector<model::ProcessSummary> processes;
+  std::vector<std::string> warnings;
+  double event_bytes = 0, allocated_bytes = 0;  // how much of what was allocated the events cover
+};
+
+Key Aggregator::State::KeyOf(const Bulk& bulk, model::StackId id, MergedStacks::Importer* importer,
+                             uint32_t process, uint32_t thread) const {
+  const model::Stack& stack = bulk.StackOf(id);
+  Key key;
+  key.domain = stack.domain;
+  if (&stack == &bulk.stacks.front()) {
+    key.flags = Key::kUnknownStack;
+  } else {
+    key.leaf = importer->Import(stack.native_leaf);
+    key.flags = static_cast<uint8_t>((stack.truncated ? Key::kTruncated : 0) |
+                                     (stack.broken ? Key::kBroken : 0));
+  }
+  if (options.by == By::kProcess || options.by == By::kThread) key.process = process;
+  if (options.by == By::kThread) key.thread = thread;
+  return key;
+}
+
+void Aggregator::State::AddLive(const Bulk& bulk, const model::Recording& recording, uint32_t process) {
+  MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
+  for (const model::LiveBlock& block : bulk.live_blocks) {
+    if (!Agrees(options.where.domains, bulk.StackOf(block.stack).domain)) continue;
+    if (!Agrees(options.where.threads, block.thread)) continue;
+    const Key key = KeyOf(bulk, block.stack, &importer, process, block.thread);
+    const uint64_t age = recording.last_event_ns > block.time_ns ? recording.last_event_ns - block.time_ns : 0;
+    Totals& into = block.inherited ? inherited[recording.parent_id] : totals;
+    into.Add(key, {block.ToEstimate(), age, 1});
+  }
+}
+
+void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process) {
+  MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
+  const bool peak = options.value == model::Value::kPeak;
+  std::vector<Estimate> still_inherited(bulk.stacks.size());
+  if (peak) {
+    for (const model::LiveBlock& block : bulk.live_blocks)
+      if (block.inherited && block.stack.value < bulk.stacks.size())
+        still_inherited[block.stack.value] += block.ToEstimate();
+  }
+  for (uint32_t i = 0; i < bulk.stacks.size(); ++i) {
+    const model::Stack& stack = bulk.stacks[i];
+    if (!Agrees(options.where.domains, stack.domain)) continue;
+    const Estimate& whole = peak ? stack.peak : stack.allocated;
+    if (whole.bytes == 0 && whole.objects == 0) continue;
+    const Key key = KeyOf(bulk, {i}, &importer, process, 0);
+    const Estimate own = Less(whole, still_inherited[i]);
+    totals.Add(key, {own, 0, stack.samples});
+    const Estimate parents = Less(whole, own);
+    if (parents.bytes != 0 || parents.objects != 0) inherited[recording.parent_id].Add(key, {parents, 0, 0});
+  }
+}
+
+void Aggregator::State::AddAllocateEvents(const Bulk& bulk, const model::Recording& recording,
+                                          uint32_t process) {
+  MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
+  for (const model::Stack& stack : bulk.stacks) allocated_bytes += stack.allocated.bytes;
+  for (const model::Event& event : bulk.events) {
+    if (event.kind != model::Event::Kind::kAllocate) continue;
+    model::LiveBlock block;
+    block.size = event.size;
+    block.weight = event.weight;
+    const Estimate estimate = block.ToEstimate();
+    event_bytes += estimate.bytes;
+    if (!Agrees(options.where.domains, event.domain)) continue;
+    if (!Agrees(options.where.threads, event.thread)) continue;
+    totals.Add(KeyOf(bulk, event.stack, &importer, process, event.thread), {estimate, 0, 1});
+  }
+}
+
+Aggregator::Aggregator(Options options) : state_(std::make_unique<State>(std::move(options))) {}
+Aggregator::~Aggregator() = default;
+
+void Aggregator::Add(model::Recording recording, model::ProcessState process_state) {
+  State& state = *state_;
+  const Where& where = state.options.where;
+  if (!Agrees(where.pids, recording.pid) || !Agrees(where.hosts, recording.identity.host)) return;
+  if (!recording.id.IsZero() && !state.ids.insert(recording.id).second) {
+    state.warnings.push_back(absl::StrCat(recording.file, ": the same recording was given before; left out"));
+    return;
+  }
+  for (const std::string& warning : WarningsOf(recording))
+    state.warnings.push_back(absl::StrCat(recording.file, ": ", warning));
+  const Bulk bulk(&recording);
+  const uint32_t process = static_cast<uint32_t>(state.processes.size());
+  if (state.options.value == model::Value::kLive) {
+    state.AddLive(bulk, recording, process);
+  } else if (state.ByThread()) {
+    state.AddAllocateEvents(bulk, recording, process);
+  } else {
+    state.AddStacks(bulk, recording, process);
+  }
+  model::ProcessSummary summary;
+  summary.state = process_state;
+  summary.recording = std::move(recording);
+  Summarize(bulk, &summary);
+  state.processes.push_back(std::move(summary));
+}
+
+// "gunicorn 1234", and as much more as is needed to tell it from the others.
+std::vector<std::string> Aggregator::State::ProcessLabels() const {
+  std::set<std::string> hosts;
+  for (const model::ProcessSummary& process : processes) hosts.insert(process.recording.identity.host);
+  std::map<std::string, int> uses;
+  std::vector<std::string> labels;
+  for (const model::ProcessSummary& process : processes) {
+    const model::Recording& recording = process.recording;
+    std::string label = absl::StrCat(process.name, " ", recording.pid);
+    if (hosts.size() > 1) absl::StrAppend(&label, " on ", recording.identity.host);
+    ++uses[label];
+    labels.push_back(std::move(label));
+  }
+  for (size_t i = 0; i < labels.size(); ++i) {
+    if (uses[labels[i]] == 1) continue;
+    const auto began = static_cast<int64_t>(processes[i].recording.begin_realtime_ns);
+    absl::StrAppend(&labels[i], " from ",
+                    absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixNanos(began), absl::UTCTimeZone()));
+  }
+  return labels;
+}
+
+namespace {
+
+// Names every location that a total needs and turns the totals into samples.
+class Namer {
+ public:
+  explicit Namer(const MergedStacks& merged) : merged_(merged), frames_at_(merged.locations().size()) {}
+
+  // `entries`: the totals that will become samples.
+  void Name(const std::vector<std::pair<Key, Total>>& entries, SymbolizeFn symbolize,
+            absl::FunctionRef<void(size_t, size_t)> progress) {
+    std::vector<bool> seen(merged_.nodes().size());
+    std::map<uint32_t, std::map<uint64_t, uint32_t>> wanted;  // module, address, location
+    for (const auto& [key, total] : entries) {
+      for (uint32_t node = key.leaf.value; node != 0 && !seen[node]; node = merged_.nodes()[node].parent.value) {
+        seen[node] = true;
+        const uint32_t location = merged_.nodes()[node].location.value;
+        wanted[merged_.locations()[location].module][merged_.locations()[location].address] = location;
+      }
+    }
+    size_t done = 0;
+    for (const auto& [module, locations] : wanted) {
+      std::vector<uint64_t> addresses;
+      for (const auto& [address, location] : locations) addresses.push_back(address);
+      const std::vector<std::vector<model::Frame>> named =
+          module == 0 ? std::vector<std::vector<model::Frame>>(addresses.size(), {Synthetic("[anonymous]")})
+                      : symbolize(merged_.modules()[module], addresses);
+      size_t i = 0;
+      for (const auto& [address, location] : locations) {
+        for (const model::Frame& frame : named[i]) frames_at_[location].push_back(Intern(frame));
+        ++i;
+      }
+      progress(++done, wanted.size());
+    }
+  }
+
+  // A frame of this name; ids are final only after Finish().
+  uint32_t Intern(const model::Frame& frame) {
+    return index_.try_emplace(frame, static_cast<uint32_t>(index_.size())).first->second;
+  }
+
+  void AppendFrames(MergedNodeId leaf, std::vector<model::FrameId>* frames) const {
+    std::vector<uint32_t> path;
+    for (uint32_t node = leaf.value; node != 0; node = merged_.nodes()[node].parent.value) path.push_back(node);
+    for (auto node = path.rbegin(); node != path.rend(); ++node) {
+      const std::vector<uint32_t>& at = frames_at_[merged_.nodes()[*node].location.value];
+      for (auto frame = at.rbegin(); frame != at.rend(); ++frame) frames->push_back({*frame});
+    }
+  }
+
+  // Sorts the frames and renumbers the samples' ones.
+  void Finish(model::Profile* profile) {
+    std::vector<uint32_t> renumbered(index_.size());
+    for (const auto& [frame, id] : index_) {
+      renumbered[id] = static_cast<uint32_t>(profile->frames.size());
+      profile->frames.push_back(frame);
+    }
+    for (model::Sample& sample : profile->samples)
+      for (model::FrameId& frame : sample.frames) frame.value = renumbered[frame.value];
+  }
+
+ private:
+  const MergedStacks& merged_;
+  std::vector<std::vector<uint32_t>> frames_at_;  // by location, innermost first
+  std::map<model::Frame, uint32_t> index_;
+};
+
+// Different addresses of one line are one frame: what became equal is added up.
+void SortAndMerge(std::vector<model::Sample>* samples) {
+  std::stable_sort(samples->begin(), samples->end(), [](const model::Sample& a, const model::Sample& b) {
+    return std::tie(a.frames, a.domain) < std::tie(b.frames, b.domain);
+  });
+  std::vector<model::Sample> merged;
+  for (model::Sample& sample : *samples) {
+    if (merged.empty() || merged.back().frames != sample.frames || merged.back().domain != sample.domain) {
+      merged.push_back(std::move(sample));
+      continue;
+    }
+    merged.back().estimate += sample.estimate;
+    merged.back().oldest_ns = std::max(merged.back().oldest_ns, sample.oldest_ns);
+    merged.back().samples += sample.samples;
+  }
+  *samples = std::move(merged);
+}
+
+}  // namespace
+
+model::Report Aggregator::Finish(SymbolizeFn symbolize, absl::FunctionRef<void(size_t, size_t)> progress) {
+  State& state = *state_;
+  model::Report report;
+  model::Profile& profile = report.profile;
+  profile.value = state.options.value;
+  for (const auto& [parent, totals] : state.inherited) {
+    if (state.ids.contains(parent)) continue;
+    for (const auto& [key, total] : totals.entries()) state.totals.Add(key, total);
+  }
+  std::vector<std::pair<Key, Total>> entries;
+  for (const auto& [key, total] : state.totals.entries())
+    if (total.estimate.bytes != 0 || total.estimate.objects != 0) entries.emplace_back(key, total);
+
+  Namer namer(state.merged);
+  namer.Name(entries, symbolize, progress);
+  const std::vector<std::string> labels = state.ProcessLabels();
+  for (const auto& [key, total] : entries) {
+    model::Sample sample;
+    const auto add = [&](std::string name) {
+      sample.frames.push_back({namer.Intern(Synthetic(std::move(name)))});
+    };
+    if (state.options.by == By::kProcess) add(labels[key.process]);
+    if (state.options.by == By::kThread) add(absl::StrCat(labels[key.process], " thread ", key.thread));
+    if (state.options.by == By::kDomain) add(model::DomainName(key.domain));
+    if (key.flags & Key::kUnknownStack) add("[unknown stack]");
+    if (key.flags & Key::kTruncated) add("[stack truncated]");
+    if (key.flags & Key::kBroken) add("[stack broken]");
+    namer.AppendFrames(key.leaf, &sample.frames);
+    sample.domain = key.domain;
+    sample.estimate = total.estimate;
+    sample.oldest_ns = total.oldest_ns;
+    sample.samples = total.samples;
+    profile.samples.push_back(std::move(sample));
+  }
+  namer.Finish(&profile);
+  SortAndMerge(&profile.samples);
+  for (const model::Sample& sample : profile.samples) {
+    profile.total += sample.estimate;
+    profile.domains[IndexOf(sample.domain)] += sample.estimate;
+  }
+
+  profile.warnings = std::move(state.warnings);
+  if (state.options.value == model::Value::kAllocated && state.ByThread()) {
+    profile.warnings.push_back(absl::StrFormat(
+        "threads are known for the recent past only: %.1f %% of the bytes allocated",
+        state.allocated_bytes > 0 ? std::min(100 * state.event_bytes / state.allocated_bytes, 100.0) : 0.0));
+  }
+  report.processes = std::move(state.processes);
+  for (model::ProcessSummary& process : report.processes)
+    process.parent_given = state.ids.contains(process.recording.parent_id);
+  std::stable_sort(report.processes.begin(), report.processes.end(),
+                   [](const model::ProcessSummary& a, const model::ProcessSummary& b) {
+                     const auto key = [](const model::Recording& r) {
+                       return std::tie(r.begin_realtime_ns, r.identity.host, r.pid, r.id);
+                     };
+                     return key(a.recording) < key(b.recording);
+                   });
+  report.sites = Sites(profile, state.options.unit);
+  report.groups = GroupSites(profile, state.options.unit);
+  return report;
+}
+
+}  // namespace heapecho::aggregator

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// What may be asked of the aggregator, from the words of the command line.
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "analyzer/aggregator/aggregator.h"
+
+namespace heapecho::aggregator {
+namespace {
+
+absl::Status AddNumber(absl::string_view key, absl::string_view value, std::vector<uint32_t>* numbers) {
+  uint32_t number = 0;
+  if (!absl::SimpleAtoi(value, &number))
+    return absl::InvalidArgumentError(absl::StrCat(key, "=", value, ": \"", value, "\" is no number"));
+  numbers->push_back(number);
+  return absl::OkStatus();
+}
+
+absl::Status AddDomain(absl::string_view value, std::vector<model::Domain>* domains) {
+  using model::Domain;
+  for (const Domain domain : {Domain::kMalloc, Domain::kPython, Domain::kArrow, Domain::kMmap}) {
+    if (value != model::DomainName(domain)) continue;
+    domains->push_back(domain);
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("domain=", value, ": no such domain (malloc, python, arrow, mmap)"));
+}
+
+}  // namespace
+
+absl::StatusOr<By> ParseBy(absl::string_view text) {
+  if (text.empty()) return By::kNone;
+  if (text == "process") return By::kProcess;
+  if (text == "thread") return By::kThread;
+  if (text == "domain") return By::kDomain;
+  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is none of process, thread, domain"));
+}
+
+absl::StatusOr<Where> ParseWhere(absl::string_view text) {
+  Where where;
+  for (const absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const std::pair<absl::string_view, absl::string_view> pair = absl::StrSplit(part, absl::MaxSplits('=', 1));
+    const auto& [key, value] = pair;
+    absl::Status status;
+    if (key == "pid") {
+      status = AddNumber(key, value, &where.pids);
+    } else if (key == "thread") {
+      status = AddNumber(key, value, &where.threads);
+    } else if (key == "domain") {
+      status = AddDomain(value, &where.domains);
+    } else if (key == "host" && !value.empty()) {
+      where.hosts.emplace_back(value);
+    } else {
+      status = absl::InvalidArgumentError(
+          absl::StrCat("\"", part, "\" is none of pid=N, host=NAME, domain=NAME, thread=N"));
+    }
+    if (!status.ok()) return status;
+  }
+  return where;
+}
+
+absl::Status Check(const Options& options) {
+  const bool threads = options.by == By::kThread || !options.where.threads.empty();
+  if (threads && options.value == model::Value::kPeak) {
+    return absl::InvalidArgumentError(
+        "the peak is not recorded by thread: ask for live, or leave the thread out");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace heapecho::aggregator

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// The report as JSON, schema 1. Each value is written by the library; the arrays around them are joined
+// here, so that a report of many sites is never held as a tree of objects.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "analyzer/output/report.h"
+#include "analyzer/output/report_times.h"
+
+namespace heapecho::output {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kSchema = 1;
+
+std::string Text(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+uint64_t Whole(double amount) {
+  constexpr double kMost = 9007199254740992;  // 2^53: what every reader of JSON can hold
+  return static_cast<uint64_t>(std::llround(std::clamp(amount, 0.0, kMost)));
+}
+
+double Seconds(uint64_t ns) { return static_cast<double>(ns / 1'000'000) / 1000; }
+
+std::string Rfc3339(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3SZ", time, absl::UTCTimeZone());
+}
+
+Json ToJson(const model::Estimate& estimate) {
+  return {{"bytes", Whole(estimate.bytes)},
+          {"bytes_error", Whole(estimate.BytesError())},
+          {"objects", Whole(estimate.objects)},
+          {"objects_error", Whole(estimate.ObjectsError())}};
+}
+
+bool IsNothing(const model::Estimate& estimate) { return estimate.bytes == 0 && estimate.objects == 0; }
+
+Json DomainsOf(const model::ProcessSummary& process) {
+  Json domains = Json::object();
+  for (size_t i = 0; i < process.live.size(); ++i) {
+    const auto domain = static_cast<model::Domain>(i);
+    const bool unused = IsNothing(process.live[i]) && IsNothing(process.peak[i]) &&
+                        IsNothing(process.allocated[i]);
+    if (unused && domain != model::Domain::kMalloc) continue;
+    domains[model::DomainName(domain)] = {{"live", ToJson(process.live[i])},
+                                          {"peak", ToJson(process.peak[i])},
+                                          {"allocated", ToJson(process.allocated[i])}};
+  }
+  return domains;
+}
+
+Json ToJson(const model::ProcessSummary& process) {
+  const model::Recording& recording = process.recording;
+  const model::Identity& identity = recording.identity;
+  Json json;
+  json["file"] = recording.file;
+  json["id"] = recording.id.ToHex();
+  if (!recording.parent_id.IsZero()) json["parent_id"] = recording.parent_id.ToHex();
+  if (!identity.host.empty()) json["host"] = identity.host;
+  if (!identity.container.empty()) json["container"] = identity.container;
+  json["pid"] = recording.pid;
+  json["ppid"] = recording.ppid;
+  json["command"] = identity.command;
+  if (!identity.executable.empty()) json["executable"] = identity.executable;
+  json["started_at"] = Rfc3339(StartedAt(recording));
+  json["last_seen_at"] = Rfc3339(LastSeenAt(recording));
+  json["end"] = model::ProcessStateName(process.state);
+  if (process.state == model::ProcessState::kExited && recording.exit_status >= 0)
+    json["exit_status"] = recording.exit_status;
+  json["interval_bytes"] = recording.interval_now;
+  json["samples"] = recording.samples;
+  json["drops"] = Json::object();
+  for (const model::Counter& counter : recording.counters) json["drops"][counter.name] = counter.value;
+  json["drops"]["torn_live"] = recording.torn_live;
+  json["drops"]["torn_events"] = recording.torn_events;
+  json["disk_bytes"] = recording.disk_bytes;
+  model::Estimate live;
+  for (const model::Estimate& domain : process.live) live += domain;
+  json["live"] = ToJson(live);
+  json["peak"] = ToJson(recording.peak);
+  json["allocated"] = ToJson(recording.allocated);
+  json["domains"] = DomainsOf(process);
+  return json;
+}
+
+const char* KindName(model::Frame::Kind kind) {
+  switch (kind) {
+    case model::Frame::Kind::kPython:
+      return "python";
+    case model::Frame::Kind::kNative:
+      return "native";
+    case model::Frame::Kind::kBehalf:
+      return "behalf";
+    case model::Frame::Kind::kSynthetic:
+      break;
+  }
+  return "synthetic";
+}
+
+Json ToJson(const model::Frame& frame) {
+  Json json{{"kind", KindName(frame.kind)}, {"function", frame.function}};
+  if (!frame.file.empty()) json["file"] = frame.file;
+  if (frame.line != 0) json["line"] = frame.line;
+  if (!frame.module.empty()) json["module"] = frame.module;
+  return json;
+}
+
+// `frames`: the text of each frame of the profile.
+std::string SiteText(const model::Profile& profile, const model::Sample& sample,
+                     const std::vector<std::string>& frames) {
+  Json json{{"domain", model::DomainName(sample.domain)}};
+  json.update(ToJson(sample.estimate));
+  json.erase("objects_error");
+  if (profile.value == model::Value::kLive) json["oldest_s"] = Seconds(sample.oldest_ns);
+  std::string text = Text(json);
+  text.pop_back();  // the closing brace: one more member follows
+  absl::StrAppend(&text, ",\"frames\":[");
+  for (auto frame = sample.frames.rbegin(); frame != sample.frames.rend(); ++frame)
+    absl::StrAppend(&text, frame == sample.frames.rbegin() ? "" : ",", frames[frame->value]);
+  absl::StrAppend(&text, "]}");
+  return text;
+}
+
+std::string Lines(const std::vector<std::string>& values) {
+  return values.empty() ? "[]" : absl::StrCat("[\n  ", absl::StrJoin(values, ",\n  "), "\n ]");
+}
+
+}  // namespace
+
+std::string ReportJson(const model::Report& report, size_t top) {
+  const model::Profile& profile = report.profile;
+  std::vector<std::string> recordings, frames, sites, warnings;
+  for (const model::ProcessSummary& process : report.processes) recordings.push_back(Text(ToJson(process)));
+  for (const model::Frame& frame : profile.frames) frames.push_back(Text(ToJson(frame)));
+  for (size_t i = 0; i < std::min(top, report.sites.size()); ++i)
+    sites.push_back(SiteText(profile, profile.samples[report.sites[i].value], frames));
+  for (const std::string& warning : profile.warnings) warnings.push_back(Text(warning));
+  return absl::StrCat("{\"schema\":", kSchema, ",\n \"recordings\":", Lines(recordings),
+                      ",\n \"sites\":", Lines(sites), ",\n \"warnings\":", Lines(warnings), "\n}\n");
+}
+
+}  // namespace heapecho::output

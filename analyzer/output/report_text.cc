@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// The report for the person on call: who, how it ended, where the memory went, what was lost on the way.
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "analyzer/output/report.h"
+#include "analyzer/output/report_times.h"
+#include "analyzer/output/text_table.h"
+#include "analyzer/output/units.h"
+
+namespace heapecho::output {
+namespace {
+
+using model::Unit;
+
+std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+std::string Plural(size_t count, const char* noun) {
+  return absl::StrCat(HumanCount(static_cast<double>(count)), " ", noun, count == 1 ? "" : "s");
+}
+
+// "12 s", "4 min 10 s", "3 h 5 min", "2 d 4 h": the two largest units.
+std::string Duration(absl::Duration duration) {
+  const int64_t seconds = std::max<int64_t>(absl::ToInt64Seconds(duration), 0);
+  if (seconds < 60) return absl::StrCat(seconds, " s");
+  if (seconds < 3600) return absl::StrCat(seconds / 60, " min ", seconds % 60, " s");
+  if (seconds < 86400) return absl::StrCat(seconds / 3600, " h ", seconds / 60 % 60, " min");
+  return absl::StrCat(seconds / 86400, " d ", seconds / 3600 % 24, " h");
+}
+
+std::string DateAndTime(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::UTCTimeZone());
+}
+
+std::string EndOf(const model::ProcessSummary& process) {
+  if (process.state != model::ProcessState::kExited) return model::ProcessStateName(process.state);
+  if (process.recording.exit_status < 0) return "exited";
+  return absl::StrCat("exited ", process.recording.exit_status);
+}
+
+model::Estimate LiveOf(const model::ProcessSummary& process) {
+  model::Estimate live;
+  for (const model::Estimate& domain : process.live) live += domain;
+  return live;
+}
+
+std::string Heading(const model::Report& report) {
+  std::set<std::string> hosts;
+  absl::Time first = absl::InfiniteFuture(), last = absl::InfinitePast();
+  for (const model::ProcessSummary& process : report.processes) {
+    hosts.insert(process.recording.identity.host);
+    first = std::min(first, StartedAt(process.recording));
+    last = std::max(last, LastSeenAt(process.recording));
+  }
+  if (report.processes.empty()) return "heapecho: no recording\n";
+  const std::string where =
+      hosts.size() == 1 ? (hosts.begin()->empty() ? "one host" : Printable(*hosts.begin()))
+                        : Plural(hosts.size(), "host");
+  return absl::StrCat("heapecho: ", report.processes.size(),
+                      report.processes.size() == 1 ? " process on " : " processes on ", where, ", ",
+                      DateAndTime(first), " to ", DateAndTime(last), " UTC (", Duration(last - first), ")\n");
+}
+
+std::string Processes(const model::Report& report) {
+  std::vector<std::vector<std::string>> rows = {
+      {"PROCESS", "PID", "PARENT", "HOST", "END", "LAST SEEN (UTC)", "RAN", "LIVE", "PEAK", "ALLOCATED", "FILE"}};
+  std::vector<std::pair<std::string, std::string>> commands;  // name, command line; distinct
+  std::set<uint64_t> limits;
+  model::Estimate left_out;
+  for (const model::ProcessSummary& process : report.processes) {
+    const model::Recording& recording = process.recording;
+    const model::Identity& identity = recording.identity;
+    const std::string host = identity.container.empty()
+                                 ? identity.host
+                                 : absl::StrCat(identity.host, "/", identity.container.substr(0, 12));
+    rows.push_back({Printable(process.name), absl::StrCat(recording.pid), absl::StrCat(recording.ppid),
+                    Printable(host), EndOf(process), DateAndTime(LastSeenAt(recording)),
+                    Duration(LastSeenAt(recording) - StartedAt(recording)),
+                    HumanEstimate(LiveOf(process), Unit::kBytes), HumanEstimate(recording.peak, Unit::kBytes),
+                    HumanEstimate(recording.allocated, Unit::kBytes), Printable(FileName(recording.file))});
+    std::pair<std::string, std::string> command(Printable(process.name),
+                                                Printable(absl::StrJoin(identity.command, " ")));
+    if (std::find(commands.begin(), commands.end(), command) == commands.end())
+      commands.push_back(std::move(command));
+    if (identity.cgroup_limit != 0) limits.insert(identity.cgroup_limit);
+    if (process.parent_given) left_out += process.inherited;
+  }
+  std::string text = TextTable(rows, {1, 2});
+  absl::StrAppend(&text, "\n");
+  for (const auto& [name, command] : commands) absl::StrAppend(&text, "  ", name, ": ", command, "\n");
+  for (const uint64_t limit : limits)
+    absl::StrAppend(&text, "  memory limit of the control group: ", HumanBytes(static_cast<double>(limit)), "\n");
+  if (left_out.bytes > 0) {
+    absl::StrAppend(&text, "  ", HumanEstimate(left_out, Unit::kBytes),
+                    " of what is live was inherited at a fork: below, it counts once, at the parent\n");
+  }
+  return text;
+}
+
+std::string Totals(const model::Profile& profile) {
+  constexpr const char* kTitles[] = {"Live at the last moment", "Allocated in total",
+                                     "At each process's peak"};
+  std::string text = absl::StrCat(kTitles[static_cast<size_t>(profile.value)], ": ",
+                                  HumanEstimate(profile.total, Unit::kBytes), " in ",
+                                  HumanEstimate(profile.total, Unit::kObjects), "\n");
+  std::vector<std::vector<std::string>> rows;
+  for (size_t i = 0; i < profile.domains.size(); ++i) {
+    const auto domain = static_cast<model::Domain>(i);
+    const model::Estimate& estimate = profile.domains[i];
+    if (estimate.bytes == 0 && estimate.objects == 0 && domain != model::Domain::kMalloc) continue;
+    rows.push_back({model::DomainName(domain), HumanShare(estimate.bytes, profile.total.bytes),
+                    HumanEstimate(estimate, Unit::kBytes), HumanEstimate(estimate, Unit::kObjects)});
+  }
+  return absl::StrCat(text, TextTable(rows, {1}));
+}
+
+// "function (module) file.c:12"
+std::string FrameText(const model::Frame& frame) {
+  std::string text = frame.function;
+  if (!frame.module.empty()) absl::StrAppend(&text, " (", frame.module, ")");
+  if (!frame.file.empty()) absl::StrAppend(&text, " ", FileName(frame.file));
+  if (!frame.file.empty() && frame.line != 0) absl::StrAppend(&text, ":", frame.line);
+  return Printable(text);
+}
+
+// The largest site of a group: the function that stands for the group, then its callers.
+std::string StackText(const model::Profile& profile, const model::SiteGroup& group, size_t most) {
+  const std::vector<model::FrameId>& frames = profile.samples[group.sites.front().value].frames;
+  const auto innermost = std::find(frames.rbegin(), frames.rend(), group.frame);
+  std::string text;
+  size_t shown = 0;
+  for (auto frame = innermost; frame != frames.rend(); ++frame, ++shown) {
+    if (shown == most) {
+      absl::StrAppend(&text, "       ... ", Plural(static_cast<size_t>(frames.rend() - frame), "more caller"),
+                      "\n");
+      break;
+    }
+    absl::StrAppend(&text, shown == 0 ? "     " : "       <- ", FrameText(profile.frames[frame->value]), "\n");
+  }
+  return text;
+}
+
+std::string TopSites(const model::Report& report, const ReportOptions& options) {
+  const model::Profile& profile = report.profile;
+  const size_t count = std::min(options.top, report.groups.size());
+  std::string text = absl::StrCat("Who allocated it (", count, " of ", Plural(report.groups.size(), "function"),
+                                  ", ", Plural(report.sites.size(), "stack"), ")\n");
+  for (size_t i = 0; i < count; ++i) {
+    const model::SiteGroup& group = report.groups[i];
+    absl::StrAppend(&text, absl::StrFormat("%3d. ", i + 1), HumanShare(group.estimate.bytes, profile.total.bytes),
+                    "  ", HumanEstimate(group.estimate, Unit::kBytes), "  ",
+                    HumanEstimate(group.estimate, Unit::kObjects), "  ", model::DomainName(group.domain));
+    if (profile.value == model::Value::kLive) {
+      const absl::Duration age = absl::Nanoseconds(static_cast<int64_t>(std::min<uint64_t>(
+          group.oldest_ns, INT64_MAX)));
+      absl::StrAppend(&text, "  oldest ", Duration(age));
+    }
+    absl::StrAppend(&text, "  ", Plural(group.sites.size(), "stack"), "\n",
+                    StackText(profile, group, options.frames));
+  }
+  return text;
+}
+
+std::string Lost(const model::Report& report) {
+  std::vector<std::pair<std::string, uint64_t>> sums;
+  const auto add = [&](const std::string& name, uint64_t value) {
+    const auto it = std::find_if(sums.begin(), sums.end(), [&](const auto& sum) { return sum.first == name; });
+    if (it == sums.end()) {
+      sums.emplace_back(name, value);
+    } else {
+      it->second += value;
+    }
+  };
+  for (const model::ProcessSummary& process : report.processes) {
+    for (const model::Counter& counter : process.recording.counters) add(Printable(counter.name), counter.value);
+    add("torn_live", process.recording.torn_live);
+    add("torn_events", process.recording.torn_events);
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [name, value] : sums) rows.push_back({name, HumanCount(static_cast<double>(value))});
+  return absl::StrCat("What was lost or cut short, over all recordings\n", TextTable(rows, {1}));
+}
+
+std::string Warnings(const model::Profile& profile) {
+  if (profile.warnings.empty()) return "Warnings: none\n";
+  std::string text = "Warnings\n";
+  for (const std::string& warning : profile.warnings) absl::StrAppend(&text, "  ", Printable(warning), "\n");
+  return text;
+}
+
+}  // namespace
+
+std::string ReportText(const model::Report& report, const ReportOptions& options) {
+  if (report.processes.empty()) return absl::StrCat(Heading(report), "\n", Warnings(report.profile));
+  return absl::StrCat(Heading(report), "\n", Processes(report), "\n", Totals(report.profile), "\n",
+                      TopSites(report, options), "\n", Lost(report), "\n", Warnings(report.profile));
+}
+
+}  // namespace heapecho::output
