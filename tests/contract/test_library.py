@@ -13,6 +13,21 @@ LOADER_OR_LIBC = {"libc.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 OLDEST_GLIBC = (2, 17)
 MOST_TLS_BYTES = 64
 
+# The functions that heapecho stands in front of. Any other name that it showed would bind in the application too.
+INTERPOSED = {
+    "malloc": """malloc calloc realloc reallocarray free free_sized free_aligned_sized posix_memalign aligned_alloc
+        memalign valloc pvalloc malloc_usable_size""",
+    "jemalloc": "mallocx rallocx xallocx dallocx sdallocx",
+    "operator new": """_Znwm _Znam _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t _ZnamSt11align_val_t
+        _ZnwmSt11align_val_tRKSt9nothrow_t _ZnamSt11align_val_tRKSt9nothrow_t""",
+    "operator delete": """_ZdlPv _ZdaPv _ZdlPvRKSt9nothrow_t _ZdaPvRKSt9nothrow_t _ZdlPvm _ZdaPvm
+        _ZdlPvSt11align_val_t _ZdaPvSt11align_val_t _ZdlPvSt11align_val_tRKSt9nothrow_t
+        _ZdaPvSt11align_val_tRKSt9nothrow_t _ZdlPvmSt11align_val_t _ZdaPvmSt11align_val_t""",
+    "a process's life": """fork _Fork execve execv execvp execvpe fexecve execveat execl execlp execle
+        _exit _Exit quick_exit""",
+    "libraries that go": "dlclose",
+}
+
 
 @pytest.fixture(scope="module")
 def readelf():
@@ -26,6 +41,13 @@ def dynamic_symbols(readelf) -> list[tuple[str, str, str]]:
     """Returns (binding, section, name with version) of each dynamic symbol."""
     rows = (line.split() for line in readelf("--dyn-syms").splitlines())
     return [(row[4], row[6], row[7]) for row in rows if len(row) >= 8 and row[0].rstrip(":").isdigit()]
+
+
+def test_it_shows_the_interposed_functions_and_no_other_name(readelf):
+    shown = {name.partition("@")[0] for binding, section, name in dynamic_symbols(readelf) if section != "UND"}
+    expected = {name for names in INTERPOSED.values() for name in names.split()}
+    assert sorted(shown - expected) == [], "shown but interposes nothing"
+    assert sorted(expected - shown) == [], "to be interposed but not shown"
 
 
 def test_it_needs_libc_and_the_loader_and_nothing_else(readelf):
