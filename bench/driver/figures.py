@@ -77,11 +77,16 @@ class Budget:
 
 
 def table(figures: Sequence[Figure], budget: Budget) -> str:
-    """What, asked, got, the range over the rounds, ok or miss, and what explains it."""
+    """What, asked, got, the range over the rounds, ok or miss, and what explains it.
+
+    The median decides. "noise": the bound lies within the rounds' range, so another run may say otherwise.
+    """
     rows = [("what", "asked", "got", "min..max", "", "beside")]
     for figure in figures:
         asked = budget.asked(figure)
         verdict = "" if asked is None else "ok" if figure.value <= asked else "MISS"
+        if asked is not None and figure.low <= asked < figure.high:
+            verdict += ", noise"
         beside = ", ".join(f"{name} {_number(value)}" for name, value in figure.beside.items())
         rows.append((
             figure.name,
