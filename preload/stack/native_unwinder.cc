@@ -5,6 +5,7 @@
 
 #include "preload/base/counters.h"
 #include "preload/stack/cfi.h"
+#include "preload/stack/libunwind_step.h"
 #include "preload/stack/modules.h"
 #include "preload/stack/object_finder.h"
 #include "preload/stack/stack_reader.h"
@@ -77,27 +78,24 @@ __attribute__((noinline)) Step StepSlowly(Walk* walk, StackReader* stack, uint64
   }
   Row row;
   CfiResult result = FindRow(section, description, walk->lookup, &row);
+  const uintptr_t sp = walk->registers.value[kRsp];
   if (result == CfiResult::kDone) {
     const CompactRow compact =
         description.signal_frame ? CompactRow() : CompactRow::From(section, row);
     if (compact.base() != CompactRow::kNone) g_cache.Insert(mixture, compact);
-    const uintptr_t sp = walk->registers.value[kRsp];
     result = StepByRow(section, row, stack, &walk->registers, cfa);
-    if (result == CfiResult::kDone) {
-      if (!description.signal_frame && *cfa <= sp) return Step::kBroken;
-      walk->lookup = walk->registers.value[kReturnAddress] - (description.signal_frame ? 0 : 1);
-      return Step::kStepped;
+  }
+  if (result == CfiResult::kUnknownRegister || result == CfiResult::kBeyondUs) {
+    if (!walk->follows_all) return Step::kNeedsAllRegisters;
+    if (result == CfiResult::kBeyondUs) {
+      result = StepByLibunwind(section, description, walk->lookup, stack, &walk->registers, cfa);
     }
   }
-  switch (result) {
-    case CfiResult::kOutermost:
-      return Step::kOutermost;
-    case CfiResult::kUnknownRegister:
-    case CfiResult::kBeyondUs:
-      return walk->follows_all ? Step::kBroken : Step::kNeedsAllRegisters;
-    default:
-      return Step::kBroken;
-  }
+  if (result == CfiResult::kOutermost) return Step::kOutermost;
+  // A stack grows downwards; only a signal handler may run on another one than what it interrupted.
+  if (result != CfiResult::kDone || (!description.signal_frame && *cfa <= sp)) return Step::kBroken;
+  walk->lookup = walk->registers.value[kReturnAddress] - (description.signal_frame ? 0 : 1);
+  return Step::kStepped;
 }
 
 // What nearly every frame is: a compact row that is in the cache.
@@ -152,6 +150,7 @@ void InitializeNativeUnwinder() {
                      &g_own_end)) {
     g_own_start = g_own_end = 0;
   }
+  InitializeLibunwind();
 }
 
 NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* frames, size_t room) {
