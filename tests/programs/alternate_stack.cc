@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: handlers on an alternate stack allocate, and a stack overflow is survived by jumping out of one.
+// Promise: handlers on an alternate stack allocate, and a stack overflow is survived by jumping out
+// of one.
 #include <csetjmp>
 #include <csignal>
 
@@ -55,8 +56,10 @@ int main() {
   constexpr uint64_t kSignals = 3000, kOverflows = 20;
   for (uint64_t i = 0; i < kSignals; ++i) RaiseDeep(static_cast<int>(i % 40));
   while (g_overflows < kOverflows) {
-    if (sigsetjmp(g_jump, 1) == 0) Overflow(0);
-    else g_overflows = g_overflows + 1;
+    if (sigsetjmp(g_jump, 1) == 0)
+      Overflow(0);
+    else
+      g_overflows = g_overflows + 1;
   }
   truth::Require(g_handled == kSignals && g_overflows == kOverflows, "every handler ran");
   truth::SaySite("site_on_alternate_stack", kSize, 2 * kSignals + kOverflows, kSignals);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: operator new fails, calls handlers, and sized and aligned deletion match, as without heapecho.
+// Promise: operator new fails, calls handlers, and sized and aligned deletion match, as without
+// heapecho.
 #include "tests/programs/bad_alloc.h"
 
 int main() {

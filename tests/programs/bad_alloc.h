@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What operator new and delete do when memory is short, told as lines to `say`; for programs and for
-// libraries that an interpreter opens.
+// What operator new and delete do when memory is short, told as lines to `say`; for programs and
+// for libraries that an interpreter opens.
 #pragma once
 
 #include <cstddef>
@@ -55,7 +55,8 @@ inline void Run(void (*say)(const char* line)) {
   };
   report("new throws", Throws([] { return ::operator new(TooMuch()); }));
   report("new[] throws", Throws([] { return ::operator new[](TooMuch()); }));
-  report("aligned new throws", Throws([] { return ::operator new(TooMuch(), std::align_val_t(256)); }));
+  report("aligned new throws",
+         Throws([] { return ::operator new(TooMuch(), std::align_val_t(256)); }));
   report("array expression throws", Throws([] { return new int64_t[TooMuch() / 8]; }));
   report("nothrow new is null", ::operator new(TooMuch(), std::nothrow) == nullptr);
   report("nothrow new[] is null", ::operator new[](TooMuch(), std::nothrow) == nullptr);

@@ -17,14 +17,19 @@ int main() {
   using FreeSized = void (*)(void*, size_t);
   using FreeAlignedSized = void (*)(void*, size_t, size_t);
   const auto free_sized = reinterpret_cast<FreeSized>(dlsym(RTLD_DEFAULT, "free_sized"));
-  const auto free_aligned_sized = reinterpret_cast<FreeAlignedSized>(dlsym(RTLD_DEFAULT, "free_aligned_sized"));
+  const auto free_aligned_sized =
+      reinterpret_cast<FreeAlignedSized>(dlsym(RTLD_DEFAULT, "free_aligned_sized"));
   for (uint64_t i = 0; i < kBlocks; ++i) {
     void* sized = site_sized();
-    if (free_sized != nullptr) free_sized(sized, kSize);
-    else free(sized);
+    if (free_sized != nullptr)
+      free_sized(sized, kSize);
+    else
+      free(sized);
     void* aligned = site_aligned_sized();
-    if (free_aligned_sized != nullptr) free_aligned_sized(aligned, kAlignment, kSize);
-    else free(aligned);
+    if (free_aligned_sized != nullptr)
+      free_aligned_sized(aligned, kAlignment, kSize);
+    else
+      free(aligned);
     if (i % 10 == 0) site_sized();
   }
   truth::SaySite("site_sized", kSize, kBlocks + kBlocks / 10, kBlocks / 10);

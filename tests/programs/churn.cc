@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Promise: a block that comes and goes leaves nothing behind in the recording, however many do.
-// Usage: churn THREADS BLOCKS. BLOCKS in all; each thread keeps a window of them, hands every fourth to its
-// neighbour to free, and in the end everything is freed.
-#include <atomic>
-
+// Usage: churn THREADS BLOCKS. BLOCKS in all; each thread keeps a window of them, hands every
+// fourth to its neighbour to free, and in the end everything is freed.
 #include <pthread.h>
+
+#include <atomic>
 
 #include "tests/programs/truth.h"
 

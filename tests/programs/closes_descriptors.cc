@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: a daemon that closes every descriptor and reuses the numbers keeps its files as it writes them.
-// Usage: closes_descriptors FOLDER. Works, closes 0 to 1023, opens files under every low number in FOLDER,
-// works on while it writes to them, and checks what they hold in the end. Its exit status says: 0 well.
-#include <cstring>
-
+// Promise: a daemon that closes every descriptor and reuses the numbers keeps its files as it
+// writes them. Usage: closes_descriptors FOLDER. Works, closes 0 to 1023, opens files under every
+// low number in FOLDER, works on while it writes to them, and checks what they hold in the end. Its
+// exit status says: 0 well.
 #include <fcntl.h>
 #include <sys/stat.h>
+
+#include <cstring>
 
 #include "tests/programs/truth.h"
 
@@ -51,11 +52,14 @@ int main(int argc, char** argv) {
   }
   for (int file : files) {
     struct stat status;
-    if (fstat(file, &status) != 0 || status.st_size != kRounds * static_cast<off_t>(sizeof(kLine) - 1)) return 5;
+    if (fstat(file, &status) != 0 ||
+        status.st_size != kRounds * static_cast<off_t>(sizeof(kLine) - 1))
+      return 5;
     lseek(file, 0, SEEK_SET);
     char back[sizeof(kLine)] = {};
     for (int round = 0; round < kRounds; ++round) {
-      if (read(file, back, sizeof(kLine) - 1) != sizeof(kLine) - 1 || std::strcmp(back, kLine) != 0) return 6;
+      if (read(file, back, sizeof(kLine) - 1) != sizeof(kLine) - 1 || std::strcmp(back, kLine) != 0)
+        return 6;
     }
   }
   return 0;

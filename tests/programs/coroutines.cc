@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: coroutines on stacks of their own allocate and switch; each block is counted at its site.
-// Usage: coroutines SWITCHES.
+// Promise: coroutines on stacks of their own allocate and switch; each block is counted at its
+// site. Usage: coroutines SWITCHES.
 #include <ucontext.h>
 
 #include "tests/programs/truth.h"

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: libraries come and go while other threads allocate: nothing hangs, and what was allocated from
-// an unloaded one is still counted. Usage: dlopen_under_load PLUGIN_A PLUGIN_B ROUNDS.
-#include <atomic>
-
+// Promise: libraries come and go while other threads allocate: nothing hangs, and what was
+// allocated from an unloaded one is still counted. Usage: dlopen_under_load PLUGIN_A PLUGIN_B
+// ROUNDS.
 #include <dlfcn.h>
 #include <pthread.h>
+
+#include <atomic>
 
 #include "tests/programs/truth.h"
 
@@ -37,7 +38,8 @@ void* OpenAndClose(void* path) {
       if (i % 2 == 1) free(block);
     }
     truth::Require(dlclose(plugin) == 0, "the plugin closes");
-    truth::Require(dlopen("libno-such-thing.so", RTLD_NOW) == nullptr, "a missing library does not open");
+    truth::Require(dlopen("libno-such-thing.so", RTLD_NOW) == nullptr,
+                   "a missing library does not open");
     truth::Require(dlerror() != nullptr, "and says so");
   }
   return nullptr;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: every way to end keeps its exit status, and the recording says how it ended. Usage: ends WAY.
-#include <csignal>
-#include <cstring>
-
+// Promise: every way to end keeps its exit status, and the recording says how it ended. Usage: ends
+// WAY.
 #include <pthread.h>
 #include <sys/syscall.h>
+
+#include <csignal>
+#include <cstring>
 
 #include "tests/programs/truth.h"
 

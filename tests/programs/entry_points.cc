@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Promise: every way to ask for memory is seen, once, at its caller. Usage: entry_points BLOCKS.
+#include <malloc.h>
+
 #include <iterator>
 #include <new>
-
-#include <malloc.h>
 
 #include "tests/programs/truth.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: C++ exceptions find their handlers, run every destructor on the way and carry their data, also while
-// each allocation they make is looked at.
+// Promise: C++ exceptions find their handlers, run every destructor on the way and carry their
+// data, also while each allocation they make is looked at.
 #include <exception>
 #include <memory>
 #include <stdexcept>
@@ -88,7 +88,7 @@ int main() {
       carried += std::string(payload.what()).size();
     }
   }
-  truth::Say("caught %lu values %lu destroyed %lu nested %lu carried %lu", caught, values, t_destroyed, nested,
-             carried);
+  truth::Say("caught %lu values %lu destroyed %lu nested %lu carried %lu", caught, values,
+             t_destroyed, nested, carried);
   return 0;
 }

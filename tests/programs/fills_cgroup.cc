@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: after the OOM killer, the recording names what filled the limit. Usage: fills_cgroup FILE. Joins the
-// cgroup whose tasks are listed in FILE, then allocates and touches until it is killed.
-#include <cstring>
-
+// Promise: after the OOM killer, the recording names what filled the limit. Usage: fills_cgroup
+// FILE. Joins the cgroup whose tasks are listed in FILE, then allocates and touches until it is
+// killed.
 #include <fcntl.h>
+
+#include <cstring>
 
 #include "tests/programs/truth.h"
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: fork while other threads allocate gives a child that can allocate, free what it inherited, and exit.
-// Usage: fork_under_load CHILDREN.
-#include <atomic>
-
+// Promise: fork while other threads allocate gives a child that can allocate, free what it
+// inherited, and exit. Usage: fork_under_load CHILDREN.
 #include <pthread.h>
 #include <sys/wait.h>
+
+#include <atomic>
 
 #include "tests/programs/truth.h"
 

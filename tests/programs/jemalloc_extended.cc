@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: jemalloc's extended calls are seen at their callers like malloc. Usage: jemalloc_extended BLOCKS.
+// Promise: jemalloc's extended calls are seen at their callers like malloc. Usage:
+// jemalloc_extended BLOCKS.
 #include <jemalloc/jemalloc.h>
 
 #include "tests/programs/truth.h"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: whenever it is killed, its recording says what it held. Usage: killed_any_time FILE SMALLEST.
-// Four threads allocate, reallocate and free for ever, and tell FILE what they hold; blocks have SMALLEST
-// bytes and more.
-#include <cstring>
-
+// Promise: whenever it is killed, its recording says what it held. Usage: killed_any_time FILE
+// SMALLEST. Four threads allocate, reallocate and free for ever, and tell FILE what they hold;
+// blocks have SMALLEST bytes and more.
 #include <fcntl.h>
 #include <pthread.h>
+
+#include <cstring>
 
 #include "tests/programs/mirror.h"
 #include "tests/programs/truth.h"
@@ -86,7 +86,8 @@ int main(int argc, char** argv) {
   g_mirror = static_cast<mirror::Mirror*>(memory);
   pthread_t threads[mirror::kThreads];
   for (uint64_t i = 0; i < mirror::kThreads; ++i) {
-    truth::Require(pthread_create(&threads[i], nullptr, Run, &g_mirror->threads[i]) == 0, "a thread starts");
+    truth::Require(pthread_create(&threads[i], nullptr, Run, &g_mirror->threads[i]) == 0,
+                   "a thread starts");
   }
   for (pthread_t thread : threads) pthread_join(thread, nullptr);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: longjmp and siglongjmp leave deep frames, also from a signal handler, and sampling goes on.
+// Promise: longjmp and siglongjmp leave deep frames, also from a signal handler, and sampling goes
+// on.
 #include <csetjmp>
 #include <csignal>
 
@@ -46,8 +47,10 @@ int main() {
   }
   std::signal(SIGUSR1, Jump);
   while (from_handler < 2000) {
-    if (sigsetjmp(g_signal_jump, 1) == 0) DescendAndRaise(50);
-    else from_handler = from_handler + 1;
+    if (sigsetjmp(g_signal_jump, 1) == 0)
+      DescendAndRaise(50);
+    else
+      from_handler = from_handler + 1;
   }
   truth::Say("jumped %lu from handler %lu", jumped, from_handler);
   return 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Promise: what malloc and its kin answer at the edges stays what the allocator below answers.
+#include <malloc.h>
+
 #include <cerrno>
 #include <cstring>
-
-#include <malloc.h>
 
 #include "tests/programs/truth.h"
 
@@ -43,7 +43,8 @@ void Failures() {
   void* untouched = &untouched;
   errno = 5;
   int error = posix_memalign(&untouched, 3, 100);
-  Say("posix_memalign of 3: %d errno %d %s", error, errno, untouched == &untouched ? "untouched" : "changed");
+  Say("posix_memalign of 3: %d errno %d %s", error, errno,
+      untouched == &untouched ? "untouched" : "changed");
   error = posix_memalign(&untouched, 64, Opaque(kTooMuch));
   Say("posix_memalign too much: %d %s", error, untouched == &untouched ? "untouched" : "changed");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: when more sampled blocks live than the live set follows, it is thinned without bias, whenever a
-// block came. Usage: many_live. An early and a late site, each of small and of large blocks.
+// Promise: when more sampled blocks live than the live set follows, it is thinned without bias,
+// whenever a block came. Usage: many_live. An early and a late site, each of small and of large
+// blocks.
 #include "tests/programs/truth.h"
 
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a program that is going to be killed holds at every moment, in a shared file that outlives it.
-// The reader is tests/e2e/mirror.py, which knows this layout too.
+// What a program that is going to be killed holds at every moment, in a shared file that outlives
+// it. The reader is tests/e2e/mirror.py, which knows this layout too.
 #pragma once
 
 #include <atomic>
@@ -18,8 +18,9 @@ struct Slot {
   std::atomic<uint64_t> address, size, site;
 };
 
-// Written by its thread alone. `operation` is not kNone from before the call until the slot says its
-// outcome: a reader that finds it so knows that the slot is as before, and the call anywhere in between.
+// Written by its thread alone. `operation` is not kNone from before the call until the slot says
+// its outcome: a reader that finds it so knows that the slot is as before, and the call anywhere in
+// between.
 struct alignas(64) Thread {
   std::atomic<uint64_t> operation, slot, new_size, new_site;
   std::atomic<uint64_t> operations;  // completed
@@ -30,6 +31,7 @@ struct alignas(64) Thread {
 struct Mirror {
   Thread threads[kThreads];
 };
-static_assert(sizeof(Slot) == 24 && sizeof(Thread) == 64 + 24 * kSlots, "mirror.py knows this layout");
+static_assert(sizeof(Slot) == 24 && sizeof(Thread) == 64 + 24 * kSlots,
+              "mirror.py knows this layout");
 
 }  // namespace mirror

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: valloc and pvalloc are seen at their callers, where the allocator below has them (glibc).
-// Usage: page_aligned BLOCKS.
+// Promise: valloc and pvalloc are seen at their callers, where the allocator below has them
+// (glibc). Usage: page_aligned BLOCKS.
 #include <malloc.h>
 
 #include "tests/programs/truth.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Promise: a forked worker has its own recording, knows its parent's, and what it inherited.
-// Usage: prefork WORKERS BLOCKS. The master allocates, forks; each worker frees a part of what it inherited and
-// allocates on; the first one forks once more. Everyone says its truth; the master waits for all.
+// Usage: prefork WORKERS BLOCKS. The master allocates, forks; each worker frees a part of what it
+// inherited and allocates on; the first one forks once more. Everyone says its truth; the master
+// waits for all.
 #include <sys/wait.h>
 
 #include "tests/programs/truth.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: realloc ends the old block at its old site and begins the new one at the caller of realloc.
-// Usage: realloc_chains PERCENT. Blocks grow twice and shrink once, and stop at each stage in turn.
+// Promise: realloc ends the old block at its old site and begins the new one at the caller of
+// realloc. Usage: realloc_chains PERCENT. Blocks grow twice and shrink once, and stop at each stage
+// in turn.
 #include "tests/programs/truth.h"
 
 namespace {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Promise: signals may come at any instruction, and handlers allocate where the program lets them.
-// Usage: signal_storm SIGNALS. A timer storms two threads that allocate and compute in turn; a handler allocates
-// when it did not interrupt an allocation (there it may not, with or without heapecho).
+// Usage: signal_storm SIGNALS. A timer storms two threads that allocate and compute in turn; a
+// handler allocates when it did not interrupt an allocation (there it may not, with or without
+// heapecho).
+#include <pthread.h>
+#include <sys/time.h>
+
 #include <atomic>
 #include <cerrno>
 #include <csignal>
-
-#include <pthread.h>
-#include <sys/time.h>
 
 #include "tests/programs/truth.h"
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: what each site holds and has allocated is estimated right, from 16 bytes to 64 MiB, in one thread
-// or many, whoever frees. Usage: sizes THREADS. Each thread allocates its share at every site in turn; then
-// its neighbour (with one thread: itself) frees every second block.
-#include <iterator>
-
+// Promise: what each site holds and has allocated is estimated right, from 16 bytes to 64 MiB, in
+// one thread or many, whoever frees. Usage: sizes THREADS. Each thread allocates its share at every
+// site in turn; then its neighbour (with one thread: itself) frees every second block.
 #include <pthread.h>
+
+#include <iterator>
 
 #include "tests/programs/truth.h"
 
@@ -12,11 +12,13 @@ namespace {
 
 using truth::Escape;
 
-// Sizes far below and around the interval of the test, and far above it (sampled with certainty). Between
-// them, where a block escapes sampling once in thousands, no normal approximation would hold.
-#define FOR_EACH_SIZE(X)                                                                       \
-  X(16, 1572864) X(48, 524288) X(256, 98304) X(1024, 24576) X(4096, 6144) X(16384, 1536)       \
-  X(262144, 48) X(1048576, 16) X(16777216, 8) X(67108864, 4)
+// Sizes far below and around the interval of the test, and far above it (sampled with certainty).
+// Between them, where a block escapes sampling once in thousands, no normal approximation would
+// hold.
+#define FOR_EACH_SIZE(X)                                                                \
+  X(16, 1572864)                                                                        \
+  X(48, 524288) X(256, 98304) X(1024, 24576) X(4096, 6144) X(16384, 1536) X(262144, 48) \
+      X(1048576, 16) X(16777216, 8) X(67108864, 4)
 
 constexpr size_t kMixed[] = {24, 700, 96, 8000, 40, 2500, 160, 350};
 constexpr size_t kMixedBlocks = 24576;
@@ -55,7 +57,8 @@ size_t g_threads = 1;
 pthread_barrier_t g_all_allocated;
 Share* g_shares;
 
-// Block k of a site belongs to thread k modulo their number; sites take turns in proportion to their blocks.
+// Block k of a site belongs to thread k modulo their number; sites take turns in proportion to
+// their blocks.
 void AllocateShare(Share& share) {
   size_t done[std::size(kSites)] = {};
   size_t mixed = 0;
@@ -63,14 +66,16 @@ void AllocateShare(Share& share) {
   for (size_t turn = 1; turn <= kTurns; ++turn) {
     for (size_t s = 0; s < std::size(kSites); ++s) {
       for (; done[s] < kSites[s].blocks * turn / kTurns; ++done[s]) {
-        if (done[s] % g_threads == share.index) share.blocks[share.count++] = kSites[s].allocate();
-        else share.blocks[share.count++] = nullptr;
+        if (done[s] % g_threads == share.index)
+          share.blocks[share.count++] = kSites[s].allocate();
+        else
+          share.blocks[share.count++] = nullptr;
       }
     }
     for (; mixed < kMixedBlocks * turn / kTurns; ++mixed) {
-      share.blocks[share.count++] =
-          mixed % g_threads == share.index
-              ? site_malloc_mixed(kMixed[(mixed / 2) % std::size(kMixed)]) : nullptr;
+      share.blocks[share.count++] = mixed % g_threads == share.index
+                                        ? site_malloc_mixed(kMixed[(mixed / 2) % std::size(kMixed)])
+                                        : nullptr;
     }
   }
 }
@@ -79,8 +84,8 @@ void* Run(void* argument) {
   Share& share = *static_cast<Share*>(argument);
   AllocateShare(share);
   pthread_barrier_wait(&g_all_allocated);
-  // Positions are the same in every share and every site has an even number of blocks a turn, so odd
-  // positions hold half of each site's blocks.
+  // Positions are the same in every share and every site has an even number of blocks a turn, so
+  // odd positions hold half of each site's blocks.
   Share& neighbour = g_shares[(share.index + 1) % g_threads];
   for (size_t i = 1; i < neighbour.count; i += 2) free(neighbour.blocks[i]);
   return nullptr;
@@ -101,7 +106,8 @@ int main(int argc, char** argv) {
   }
   for (size_t i = 0; i < g_threads; ++i) pthread_join(threads[i], nullptr);
 
-  for (const Site& site : kSites) truth::SaySite(site.name, site.size, site.blocks, site.blocks / 2);
+  for (const Site& site : kSites)
+    truth::SaySite(site.name, site.size, site.blocks, site.blocks / 2);
   for (size_t m = 0; m < std::size(kMixed); ++m) {
     const uint64_t blocks = kMixedBlocks / std::size(kMixed);
     truth::SaySite("site_malloc_mixed", kMixed[m], blocks, blocks / 2);

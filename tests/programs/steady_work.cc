@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: whatever happens to its recording, a program's output and exit status stay what they are.
-// Usage: steady_work [wait]. Ends with status 7; its sum depends on every block's contents. With `wait` it
-// says "ready" halfway and goes on at the end of its input.
+// Promise: whatever happens to its recording, a program's output and exit status stay what they
+// are. Usage: steady_work [wait]. Ends with status 7; its sum depends on every block's contents.
+// With `wait` it says "ready" halfway and goes on at the end of its input.
 #include <cstring>
 #include <initializer_list>
 

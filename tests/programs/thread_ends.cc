@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: destructors of thread-local data may allocate and free, in every round of them, and are counted.
-// Usage: thread_ends THREADS.
+// Promise: destructors of thread-local data may allocate and free, in every round of them, and are
+// counted. Usage: thread_ends THREADS.
+#include <pthread.h>
+
 #include <atomic>
 #include <memory>
 #include <string>
-
-#include <pthread.h>
 
 #include "tests/programs/truth.h"
 
@@ -57,7 +57,8 @@ int main(int argc, char** argv) {
     truth::Require(pthread_create(&thread, nullptr, Run, nullptr) == 0, "a thread starts");
     pthread_join(thread, nullptr);
   }
-  truth::Require(g_key_rounds == 3 * threads && g_objects_destroyed == threads, "every destructor ran");
+  truth::Require(g_key_rounds == 3 * threads && g_objects_destroyed == threads,
+                 "every destructor ran");
   truth::SaySite("site_in_key_destructor", kSize, 6 * threads, 3 * threads);
   truth::SaySite("site_in_object_destructor", kSize, threads, threads);
   return 0;

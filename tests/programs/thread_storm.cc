@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: threads come and go by the thousand; what they leave behind is counted, what they free is gone.
-// Usage: thread_storm WAVES. Threads of a wave live at once; each leaves a quarter of its blocks behind.
+// Promise: threads come and go by the thousand; what they leave behind is counted, what they free
+// is gone. Usage: thread_storm WAVES. Threads of a wave live at once; each leaves a quarter of its
+// blocks behind.
 #include <pthread.h>
 
 #include "tests/programs/truth.h"

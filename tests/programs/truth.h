@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a test program says what it did: JSON lines on stdout, written without touching the heap, so that
-// saying it changes nothing of what is said. Not thread-safe: speak when the threads are joined.
+// How a test program says what it did: JSON lines on stdout, written without touching the heap, so
+// that saying it changes nothing of what is said. Not thread-safe: speak when the threads are
+// joined.
 #pragma once
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdarg>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-
-#include <sys/mman.h>
-#include <unistd.h>
 
 // A function that reports recognise by its name in a stack: it stays a frame of its own.
 #define SITE extern "C" __attribute__((noinline, used))
@@ -42,8 +43,8 @@ __attribute__((format(printf, 1, 2))) inline void Say(const char* format, ...) {
 
 // Says that `site` made `allocated` blocks of `size` bytes of which `live` are still there.
 inline void SaySite(const char* site, size_t size, uint64_t allocated, uint64_t live) {
-  Say("{\"pid\": %d, \"site\": \"%s\", \"size\": %zu, \"allocated\": %lu, \"live\": %lu}", getpid(), site,
-      size, static_cast<unsigned long>(allocated), static_cast<unsigned long>(live));
+  Say("{\"pid\": %d, \"site\": \"%s\", \"size\": %zu, \"allocated\": %lu, \"live\": %lu}", getpid(),
+      site, size, static_cast<unsigned long>(allocated), static_cast<unsigned long>(live));
 }
 
 // Room for the program's own notes, straight from the kernel: never a block of the heap.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise: a vfork child runs in its parent's memory and leaves the parent's recording as it was; posix_spawn
-// and exec work. Usage: vfork_children CHILDREN.
-#include <cerrno>
-#include <cstring>
-
+// Promise: a vfork child runs in its parent's memory and leaves the parent's recording as it was;
+// posix_spawn and exec work. Usage: vfork_children CHILDREN.
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include "tests/programs/truth.h"
 
@@ -59,7 +59,8 @@ int main(int argc, char** argv) {
     }
     sum += static_cast<uint64_t>(StatusOf(child));
 
-    // Not allowed, seen in the wild, and harmless without heapecho: what the child allocates and frees passes.
+    // Not allowed, seen in the wild, and harmless without heapecho: what the child allocates and
+    // frees passes.
     child = vfork();
     if (child == 0) {
       for (int i = 0; i < 10; ++i) free(site_in_vfork(kSize));
@@ -68,10 +69,12 @@ int main(int argc, char** argv) {
     sum += static_cast<uint64_t>(StatusOf(child));
 
     pid_t spawned = 0;
-    truth::Require(posix_spawn(&spawned, shell[0], nullptr, nullptr, const_cast<char**>(shell), environ) == 0,
-                   "posix_spawn");
+    truth::Require(
+        posix_spawn(&spawned, shell[0], nullptr, nullptr, const_cast<char**>(shell), environ) == 0,
+        "posix_spawn");
     sum += static_cast<uint64_t>(StatusOf(spawned));
-    refused += posix_spawn(&spawned, missing[0], nullptr, nullptr, const_cast<char**>(missing), environ) == ENOENT;
+    refused += posix_spawn(&spawned, missing[0], nullptr, nullptr, const_cast<char**>(missing),
+                           environ) == ENOENT;
   }
   truth::SaySite("site_parent", kSize, children * 20, children * 10);
   truth::SaySite("site_in_vfork", kSize, 0, 0);

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each option has its effect and its default; a nonsense value costs one line and the default is used."""
+
+import os
+import stat
+
+import pytest
+
+import harness
+import wire
+
+WORK = [harness.program("steady_work")]
+
+
+def work(directory, **extra):
+    done = harness.execute(WORK, harness.recording_environment(directory, 65536, **extra))
+    assert done.returncode == 7 and done.stdout.startswith(b"sum ")
+    return done
+
+
+def test_interval_sets_the_mean_of_bytes_between_samples(directory):
+    for interval in ("65536", "64KiB", "64K"):
+        folder = directory / interval
+        folder.mkdir()
+        work(folder, HEAPECHO_INTERVAL=interval)
+        head = wire.Recording(harness.only_recording(folder)).header
+        assert head.interval_configured == head.interval_now == (64000 if interval == "64K" else 65536)
+
+
+def test_interval_is_auto_by_default(directory):
+    environment = harness.recording_environment(directory)
+    del environment["HEAPECHO_INTERVAL"]
+    harness.execute(WORK, environment)
+    head = wire.Recording(harness.only_recording(directory)).header
+    assert head.interval_configured == 0
+    assert 16 << 10 <= head.interval_now <= 16 << 20
+
+
+def test_budget_bounds_the_file(directory):
+    for budget in (4 << 20, 16 << 20):
+        folder = directory / str(budget)
+        folder.mkdir()
+        work(folder, HEAPECHO_BUDGET=str(budget), HEAPECHO_INTERVAL="64")
+        path = harness.only_recording(folder)
+        head = wire.Recording(path).header
+        assert head.budget == budget
+        assert path.stat().st_blocks * 512 <= budget + (64 << 10)
+        assert head.recording_end == wire.COMPLETE, "a budget is no fault"
+
+
+def test_short_lived_processes_keep_no_file_unless_asked(directory):
+    work(directory, HEAPECHO_SHORT="drop")
+    assert harness.recordings(directory) == []
+    work(directory, HEAPECHO_SHORT="keep")
+    assert len(harness.recordings(directory)) == 1
+
+
+def test_only_names_the_commands_that_are_recorded(directory):
+    work(directory, HEAPECHO_ONLY="gunicorn,python3")
+    assert harness.recordings(directory) == []
+    work(directory, HEAPECHO_ONLY="gunicorn,steady_work")
+    assert len(harness.recordings(directory)) == 1
+
+
+def test_disable_records_nothing(directory):
+    done = work(directory, HEAPECHO_DISABLE="1")
+    assert done.stderr == b"" and list(directory.iterdir()) == []
+    work(directory, HEAPECHO_DISABLE="0")
+    assert len(harness.recordings(directory)) == 1
+
+
+def test_keep_prunes_the_oldest_ended_recordings(directory):
+    work(directory, HEAPECHO_INTERVAL="64")
+    first = harness.only_recording(directory)
+    size = first.stat().st_blocks * 512
+    for _ in range(4):
+        work(directory, HEAPECHO_INTERVAL="64", HEAPECHO_KEEP=str(int(2.5 * size)))
+    left = harness.recordings(directory)
+    assert first not in left
+    assert sum(path.stat().st_blocks * 512 for path in left) <= 3.6 * size
+
+
+def test_the_directory_is_made_and_recordings_are_their_owners_alone(tmp_path):
+    directory = tmp_path / "made"
+    os.umask(0o022)
+    work(directory)
+    path = harness.only_recording(directory)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    assert mode == (0o1777 if os.geteuid() == 0 else 0o700)
+
+
+@pytest.mark.parametrize("variable, value", [
+    ("HEAPECHO_INTERVAL", "often"), ("HEAPECHO_INTERVAL", "-1"), ("HEAPECHO_INTERVAL", "0"),
+    ("HEAPECHO_BUDGET", "64Q"), ("HEAPECHO_KEEP", "99999999999999999999"), ("HEAPECHO_SHORT", "maybe"),
+    ("HEAPECHO_DISABLE", "yes")])
+def test_nonsense_costs_one_line_that_names_it_and_the_program_is_recorded(variable, value, directory):
+    done = work(directory, **{variable: value})
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("heapecho: ") and variable in line and value in line
+    if variable != "HEAPECHO_SHORT":  # whose default leaves no file of so short a process
+        head = wire.Recording(harness.only_recording(directory)).header
+        assert head.process_end == wire.EXITED
+        if variable == "HEAPECHO_INTERVAL":
+            assert head.interval_configured == 0

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A second reader of recordings, for what tests must know of the file itself without trusting the analyzer.
+
+Written against preload/wire/format.h, version 1. Knows the header, counters, live records and events.
+"""
+
+import mmap
+import struct
+from collections import namedtuple
+from pathlib import Path
+
+MASK = (1 << 64) - 1
+MAGIC = 0x4F48434550414548
+VERSION = 1
+HEADER_BYTES = 4096
+FIXED_POINT_ONE = 256
+
+COUNTERS, LIVE, EVENTS = 2, 8, 9                           # SectionKind
+RUNNING, EXITED, EXEC = 0, 1, 2                            # ProcessEnd
+COMPLETE, DISK_FULL, REMAP, IO_ERROR = 0, 1, 2, 3          # RecordingEnd
+ALLOCATE, FREE = 1, 2                                      # EventKind
+
+STATIC_BYTES = 160
+HEADER = struct.Struct("<QIIQ16s16s16sIIIIQQQQQQQQIIQ" "QIiQIiQQQ" "8Q" "6d" "QIIQQ")
+Header = namedtuple("Header", (
+    "magic version header_size file_size id parent_id boot_id pid ppid uid pid_namespace start_ticks "
+    "process_start_ns begin_ns begin_realtime_ns begin_boottime_ns forked_at_ns interval_configured budget "
+    "section_count reserved0 static_check "
+    "last_event_ns process_end exit_status process_end_ns recording_end recording_end_errno recording_end_ns "
+    "interval_now samples "
+    "allocated_bytes allocated_objects freed_bytes freed_objects live_bytes live_objects peak_bytes peak_objects "
+    "allocated_variance allocated_object_variance live_variance live_object_variance peak_variance "
+    "peak_object_variance "
+    "peak_ns peak_mark threads_seen own_ns cpu_ns"))
+SECTIONS_AT = 368
+SECTION = struct.Struct("<IIQQQ")
+Section = namedtuple("Section", "kind record_size offset size committed")
+
+LIVE_RECORD = struct.Struct("<QQQdIIIIQ")
+Live = namedtuple("Live", "address size time_ns weight stack thread interval reserved check")
+EVENT_RECORD = struct.Struct("<QQQQdIIIBBHQ")
+Event = namedtuple("Event", "time_ns address size allocated_ns weight stack thread interval kind domain reserved check")
+BLOCK_HEADER = struct.Struct("<QQIIQ")
+COUNTER = struct.Struct("<40sQ")
+
+assert HEADER.size == SECTIONS_AT and LIVE_RECORD.size == 56 and EVENT_RECORD.size == 64
+
+
+def check_words(data: bytes, seed: int) -> int:
+    """The check over whole 64-bit words."""
+    value = seed ^ 0x9E3779B97F4A7C15
+    for word in struct.unpack(f"<{len(data) // 8}Q", data):
+        value = ((value ^ word) * 0xFF51AFD7ED558CCD) & MASK
+        value ^= value >> 32
+    return value or 1
+
+
+class Recording:
+    """What one file says. `torn_*` count records that were being written; `stale_events` are whole ones of an
+    earlier round of their block; `broken_*` are neither, which no kill explains."""
+
+    def __init__(self, path: Path, events: bool = False):
+        with open(path, "rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with data:
+            self.header = Header._make(HEADER.unpack_from(data, 0))
+            head = self.header
+            assert head.magic == MAGIC and head.version == VERSION and head.header_size == HEADER_BYTES, path
+            assert check_words(data[:STATIC_BYTES], MAGIC) == head.static_check, f"{path}: the header is torn"
+            self.sections = {}
+            for i in range(head.section_count):
+                section = Section._make(SECTION.unpack_from(data, SECTIONS_AT + i * SECTION.size))
+                assert section.offset + section.size <= len(data), f"{path}: section {section.kind} lies outside"
+                self.sections[section.kind] = section
+            self._read_counters(data)
+            self._read_live(data)
+            self.events: list[Event] = []
+            self.torn_events = self.stale_events = self.broken_events = 0
+            if events:
+                self._read_events(data)
+
+    def _read_counters(self, data) -> None:
+        section = self.sections[COUNTERS]
+        self.counters = {}
+        for at in range(section.offset, section.offset + section.size - COUNTER.size + 1, section.record_size):
+            name, value = COUNTER.unpack_from(data, at)
+            if name.strip(b"\0"):
+                self.counters[name.rstrip(b"\0").decode()] = value
+
+    def _read_live(self, data) -> None:
+        section = self.sections[LIVE]
+        self.live: list[Live] = []
+        self.torn_live = self.broken_live = 0
+        empty = bytes(LIVE_RECORD.size)
+        count = min(section.committed, section.size // LIVE_RECORD.size)
+        table = data[section.offset:section.offset + count * LIVE_RECORD.size]
+        for slot in range(count):
+            record = table[slot * LIVE_RECORD.size:(slot + 1) * LIVE_RECORD.size]
+            if record[-8:] == empty[-8:]:
+                self.torn_live += record != empty
+                continue
+            live = Live._make(LIVE_RECORD.unpack(record))
+            if live.check == check_words(record[:-8], slot):
+                self.live.append(live)
+            else:
+                self.broken_live += 1
+
+    def _read_events(self, data) -> None:
+        section = self.sections[EVENTS]
+        empty = bytes(EVENT_RECORD.size)
+        for at in range(section.offset, section.offset + section.size, section.record_size):
+            header = data[at:at + BLOCK_HEADER.size]
+            sequence, _, _, _, check = BLOCK_HEADER.unpack(header)
+            if check == 0:
+                continue
+            assert check == check_words(header[:-8], MAGIC), "a block's header is broken"
+            block = data[at:at + section.record_size]
+            index = 0
+            for start in range(BLOCK_HEADER.size, len(block) - EVENT_RECORD.size + 1, EVENT_RECORD.size):
+                record = block[start:start + EVENT_RECORD.size]
+                if record[-8:] == empty[-8:]:
+                    self.torn_events += record != empty
+                else:
+                    event = Event._make(EVENT_RECORD.unpack(record))
+                    if event.check == check_words(record[:-8], (sequence << 20) + index):
+                        self.events.append(event)
+                    elif self._is_stale(record, sequence, index):
+                        self.stale_events += 1
+                    else:
+                        self.broken_events += 1
+                index += 1
+
+    @staticmethod
+    def _is_stale(record: bytes, sequence: int, index: int) -> bool:
+        check = struct.unpack_from("<Q", record, len(record) - 8)[0]
+        return any(check == check_words(record[:-8], (earlier << 20) + index)
+                   for earlier in range(sequence - 1, max(0, sequence - 4096), -1))
