@@ -16,6 +16,7 @@ void* MapPrivate(size_t bytes, const char* name) {
   void* address = reinterpret_cast<void*>(result);
   constexpr int kSetVma = 0x53564d41;  // PR_SET_VMA; Linux 5.17, an error before
   Syscall(SYS_prctl, kSetVma, 0, address, bytes, name);
+  Syscall(SYS_madvise, address, bytes, MADV_DONTDUMP);  // a core dump is the application's
   return address;
 }
 

@@ -92,11 +92,11 @@ class LiveSet {
   void GiveBackEntry(uint32_t entry);
   void TakeOut(uint32_t entry, uintptr_t address);
 
-  uint32_t capacity_;
-  uint32_t bucket_mask_;
-  Entry* entries_;
-  Bucket* buckets_;
-  std::atomic<uint16_t>* strayed_;      // per home bucket: how many of its keys lie elsewhere
+  uint32_t capacity_ = 0;
+  uint32_t bucket_mask_ = 0;
+  Entry* entries_ = nullptr;
+  Bucket* buckets_ = nullptr;
+  std::atomic<uint16_t>* strayed_ = nullptr;  // per home bucket: how many of its keys lie elsewhere
   std::atomic<uint32_t> size_;
   std::atomic<uint32_t> fresh_;         // entries never used begin here
   std::atomic<uint64_t> free_list_;     // tag << 32 | entry + 1

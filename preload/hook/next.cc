@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/hook/next.h"
+
+#include <errno.h>
+
+#include "preload/hook/symbols.h"
+
+namespace heapecho::hook {
+namespace {
+
+constinit const link_map* g_allocator = nullptr;
+
+// What stands in where the allocator's library has no operators, or sized frees, of its own.
+
+size_t AtLeastOne(size_t size) { return size != 0 ? size : 1; }
+
+void* NewOfMalloc(size_t size) { return g_next.malloc(AtLeastOne(size)); }
+void* NewOfMallocNothrow(size_t size, const void*) { return g_next.malloc(AtLeastOne(size)); }
+void* NewOfAlignedAlloc(size_t size, size_t alignment) {
+  void* block = nullptr;
+  if (alignment < sizeof(void*)) alignment = sizeof(void*);
+  return g_next.posix_memalign(&block, alignment, AtLeastOne(size)) == 0 ? block : nullptr;
+}
+void* NewOfAlignedAllocNothrow(size_t size, size_t alignment, const void*) {
+  return NewOfAlignedAlloc(size, alignment);
+}
+void DeleteOfFree(void* block) { g_next.free(block); }
+void DeleteOfFreeSized(void* block, size_t) { g_next.free(block); }
+void DeleteOfFreeSizedAligned(void* block, size_t, size_t) { g_next.free(block); }
+
+// A bootstrap function for each that every libc has: finds them all, then forwards. Two threads that meet here
+// find the same.
+template <auto kMember>
+struct Boot;
+template <typename Result, typename... Args, Result (*NextFunctions::*kMember)(Args...)>
+struct Boot<kMember> {
+  static Result Call(Args... args) {
+    ResolveNext();
+    return (g_next.*kMember)(args...);
+  }
+};
+#define BOOT(name) .name = Boot<&NextFunctions::name>::Call
+
+}  // namespace
+
+constinit NextFunctions g_next = {
+    BOOT(malloc),
+    BOOT(free),
+    BOOT(calloc),
+    BOOT(realloc),
+    BOOT(posix_memalign),
+    BOOT(aligned_alloc),
+    BOOT(memalign),
+    BOOT(valloc),
+    BOOT(pvalloc),
+    .free_sized = DeleteOfFreeSized,
+    .free_aligned_sized = DeleteOfFreeSizedAligned,
+    .new_object = NewOfMalloc,
+    .new_array = NewOfMalloc,
+    .new_object_nothrow = NewOfMallocNothrow,
+    .new_array_nothrow = NewOfMallocNothrow,
+    .new_object_aligned = NewOfAlignedAlloc,
+    .new_array_aligned = NewOfAlignedAlloc,
+    .new_object_aligned_nothrow = NewOfAlignedAllocNothrow,
+    .new_array_aligned_nothrow = NewOfAlignedAllocNothrow,
+    .delete_object = DeleteOfFree,
+    .delete_array = DeleteOfFree,
+    .delete_object_sized = DeleteOfFreeSized,
+    .delete_array_sized = DeleteOfFreeSized,
+    .delete_object_aligned = DeleteOfFreeSized,
+    .delete_array_aligned = DeleteOfFreeSized,
+    .delete_object_sized_aligned = DeleteOfFreeSizedAligned,
+    .delete_array_sized_aligned = DeleteOfFreeSizedAligned,
+    .mallocx = nullptr,
+    .rallocx = nullptr,
+    .xallocx = nullptr,
+    .dallocx = nullptr,
+    .sdallocx = nullptr,
+};
+#undef BOOT
+
+namespace {
+
+template <typename Function>
+void Set(Function& slot, void* address) {
+  if (address != nullptr) __atomic_store_n(&slot, reinterpret_cast<Function>(address), __ATOMIC_RELEASE);
+}
+
+// The allocator's library's own, where it has one: a block goes back to the family it came from.
+void* OfAllocator(const char* name) {
+  const Symbol symbol = FindNext(name);
+  return symbol.owner == g_allocator ? symbol.address : nullptr;
+}
+
+}  // namespace
+
+void ResolveNext() {
+  const Symbol next_malloc = FindNext("malloc");
+  g_allocator = next_malloc.owner;
+  if (OfAllocator("_Znwm") != nullptr && OfAllocator("_ZdlPv") != nullptr) {
+    Set(g_next.new_object, OfAllocator("_Znwm"));
+    Set(g_next.new_array, OfAllocator("_Znam"));
+    Set(g_next.new_object_nothrow, OfAllocator("_ZnwmRKSt9nothrow_t"));
+    Set(g_next.new_array_nothrow, OfAllocator("_ZnamRKSt9nothrow_t"));
+    Set(g_next.new_object_aligned, OfAllocator("_ZnwmSt11align_val_t"));
+    Set(g_next.new_array_aligned, OfAllocator("_ZnamSt11align_val_t"));
+    Set(g_next.new_object_aligned_nothrow, OfAllocator("_ZnwmSt11align_val_tRKSt9nothrow_t"));
+    Set(g_next.new_array_aligned_nothrow, OfAllocator("_ZnamSt11align_val_tRKSt9nothrow_t"));
+    Set(g_next.delete_object, OfAllocator("_ZdlPv"));
+    Set(g_next.delete_array, OfAllocator("_ZdaPv"));
+    Set(g_next.delete_object_sized, OfAllocator("_ZdlPvm"));
+    Set(g_next.delete_array_sized, OfAllocator("_ZdaPvm"));
+    Set(g_next.delete_object_aligned, OfAllocator("_ZdlPvSt11align_val_t"));
+    Set(g_next.delete_array_aligned, OfAllocator("_ZdaPvSt11align_val_t"));
+    Set(g_next.delete_object_sized_aligned, OfAllocator("_ZdlPvmSt11align_val_t"));
+    Set(g_next.delete_array_sized_aligned, OfAllocator("_ZdaPvmSt11align_val_t"));
+  } else {
+    Set(g_next.delete_object, FindNext("free").address);
+    Set(g_next.delete_array, FindNext("free").address);
+  }
+  Set(g_next.free_sized, OfAllocator("free_sized"));
+  Set(g_next.free_aligned_sized, OfAllocator("free_aligned_sized"));
+  Set(g_next.mallocx, OfAllocator("mallocx"));
+  Set(g_next.rallocx, OfAllocator("rallocx"));
+  Set(g_next.xallocx, OfAllocator("xallocx"));
+  Set(g_next.dallocx, OfAllocator("dallocx"));
+  Set(g_next.sdallocx, OfAllocator("sdallocx"));
+  Set(g_next.calloc, FindNext("calloc").address);
+  Set(g_next.realloc, FindNext("realloc").address);
+  Set(g_next.posix_memalign, FindNext("posix_memalign").address);
+  Set(g_next.aligned_alloc, FindNext("aligned_alloc").address);
+  Set(g_next.memalign, FindNext("memalign").address);
+  Set(g_next.valloc, FindNext("valloc").address);
+  Set(g_next.pvalloc, FindNext("pvalloc").address);
+  Set(g_next.free, FindNext("free").address);
+  Set(g_next.malloc, next_malloc.address);
+}
+
+const char* AllocatorPath() { return g_allocator != nullptr ? g_allocator->l_name : nullptr; }
+
+}  // namespace heapecho::hook

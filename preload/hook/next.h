@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions that ours stand in front of: the next definition in the loader's order, so that a jemalloc,
+// tcmalloc or mimalloc below stays in use.
+//
+// Each pointer starts at a bootstrap function that finds them all and then forwards, so the unsampled path asks
+// nothing, and the first malloc may come before any constructor.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heapecho::hook {
+
+struct NextFunctions {
+  void* (*malloc)(size_t);
+  void (*free)(void*);
+  void* (*calloc)(size_t, size_t);
+  void* (*realloc)(void*, size_t);
+  int (*posix_memalign)(void**, size_t, size_t);
+  void* (*aligned_alloc)(size_t, size_t);
+  void* (*memalign)(size_t, size_t);
+  void* (*valloc)(size_t);
+  void* (*pvalloc)(size_t);
+  void (*free_sized)(void*, size_t);                 // C23; free where the allocator has none
+  void (*free_aligned_sized)(void*, size_t, size_t);  // likewise
+
+  // operator new and delete: the allocator's own where its library exports them, else made of malloc and
+  // free. Those of the first kind never return null; the others do, and the caller hands over.
+  void* (*new_object)(size_t);
+  void* (*new_array)(size_t);
+  void* (*new_object_nothrow)(size_t, const void*);
+  void* (*new_array_nothrow)(size_t, const void*);
+  void* (*new_object_aligned)(size_t, size_t);
+  void* (*new_array_aligned)(size_t, size_t);
+  void* (*new_object_aligned_nothrow)(size_t, size_t, const void*);
+  void* (*new_array_aligned_nothrow)(size_t, size_t, const void*);
+  void (*delete_object)(void*);
+  void (*delete_array)(void*);
+  void (*delete_object_sized)(void*, size_t);
+  void (*delete_array_sized)(void*, size_t);
+  void (*delete_object_aligned)(void*, size_t);
+  void (*delete_array_aligned)(void*, size_t);
+  void (*delete_object_sized_aligned)(void*, size_t, size_t);
+  void (*delete_array_sized_aligned)(void*, size_t, size_t);
+
+  // jemalloc's own calls; null where no jemalloc is below.
+  void* (*mallocx)(size_t, int);
+  void* (*rallocx)(void*, size_t, int);
+  size_t (*xallocx)(void*, size_t, size_t, int);
+  void (*dallocx)(void*, int);
+  void (*sdallocx)(void*, size_t, int);
+};
+
+extern constinit NextFunctions g_next __attribute__((visibility("hidden")));
+
+// Finds them all; from the constructor, or from whichever bootstrap function is called first. Allocates
+// nothing, calls nothing of the loader's.
+void ResolveNext();
+
+// Path of the module that serves malloc below us; null before ResolveNext().
+const char* AllocatorPath();
+
+}  // namespace heapecho::hook

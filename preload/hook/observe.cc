@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only file that knows all rooms: sampler, stack, live set, recording.
+#include "preload/hook/observe.h"
+
+#include <errno.h>
+#include <gnu/libc-version.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "preload/base/counters.h"
+#include "preload/base/log.h"
+#include "preload/base/options.h"
+#include "preload/base/scratch_pool.h"
+#include "preload/base/syscalls.h"
+#include "preload/hook/next.h"
+#include "preload/recording/procfs.h"
+#include "preload/recording/process.h"
+#include "preload/recording/recording.h"
+#include "preload/sampler/interval.h"
+#include "preload/sampler/poisson.h"
+#include "preload/stack/capture_registers.h"
+#include "preload/stack/intern.h"
+#include "preload/stack/modules.h"
+#include "preload/stack/native_unwinder.h"
+
+namespace heapecho::hook {
+
+constinit thread_local ThreadState t_state = {};
+
+namespace {
+
+using recording::ProcessState;
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr uint64_t kMillisecond = 1000000;
+constexpr uint64_t kSecond = 1000000000;
+
+// A countdown that is not reached: 2^62 bytes.
+constexpr int64_t kParked = int64_t{1} << 62;
+
+// When a file begins, and which short processes leave none (design: they are the noise of a container).
+constexpr uint64_t kBeginBytes = 1 << 20;
+constexpr uint64_t kBeginNs = kSecond;
+constexpr uint64_t kShortNs = 10 * kSecond;
+constexpr long kShortRssKiB = 32 << 10;
+
+constexpr uint64_t kControlNs = 100 * kMillisecond;
+// A slow path that took longer was interrupted; its time is not the sampler's.
+constexpr uint64_t kLongestOwnNs = 100000;
+
+struct Scratch {
+  stack::NativeFrame frames[wire::kMaxNativeFrames];
+};
+
+enum : uint32_t { kFileDue = 0, kFileBegun = 1, kFileRefused = 2 };
+
+// Everything the library owns. Zero means: not initialised, forward every call.
+struct State {
+  std::atomic<bool> ready;
+  base::Options options = {};
+  uint64_t budget = 0;
+  recording::ProcessPage process;
+  recording::Recording recording;
+  stack::Interner interner;
+  stack::ProcessTotals totals;
+  live::LiveSet live;
+  base::ScratchPool<Scratch> scratch;
+  std::atomic<uint32_t> epoch;     // of this process among its forefathers, from 1
+  std::atomic<uint32_t> threads;   // seeded so far
+  std::atomic<uint64_t> interval;  // for gaps that are drawn from now on
+  std::atomic<uint64_t> smallest_interval;  // raised by thinning
+  std::atomic<uint64_t> own_ns;
+  std::atomic<uint64_t> cpu_ns;
+  std::atomic<uint64_t> controlled_ns;  // when the interval was looked at last
+  std::atomic<uint64_t> controlled_own_ns;
+  std::atomic<uint32_t> file;
+  std::atomic<bool> child_pending;  // forked, and nothing has happened in it yet
+  uint64_t start_ns = 0;
+  uint64_t forked_at_ns = 0;
+  uint8_t parent_id[16] = {};
+  bool has_parent = false;
+};
+constinit State g = {};
+
+uint64_t Now() { return recording::ClockNs(CLOCK_MONOTONIC); }
+
+uint32_t SecondOfLife(uint64_t now) { return static_cast<uint32_t>((now - g.start_ns) / kSecond); }
+
+// --- Mirroring private tables into the file.
+
+void NodeWritten(uint32_t node) { g.recording.MirrorNode(node, g.interner.nodes().Record(node)); }
+
+void StackWritten(uint32_t stack) { g.recording.MirrorStack(stack, &g.interner.Totals(stack)); }
+
+void ModuleSeen(const stack::Module& module) {
+  const size_t path_length = strlen(module.path);
+  const wire::ModuleRecord record = {
+      .length = 0,
+      .kind = static_cast<uint16_t>(module.unloaded ? wire::ModuleRecordKind::kUnloaded
+                                                    : wire::ModuleRecordKind::kLoaded),
+      .id = module.id,
+      .time_ns = module.unloaded ? module.unloaded_ns : module.seen_ns,
+      .bias = module.bias,
+      .start = module.start,
+      .end = module.end,
+      .build_id_length = module.unloaded ? 0u : module.build_id_length,
+      .path_length = module.unloaded ? 0u : static_cast<uint32_t>(path_length)};
+  g.recording.AppendModule(record, module.build_id, module.path);
+}
+
+wire::LiveRecord LiveRecordOf(const live::Block& block) {
+  return {.address = block.address,
+          .size = block.size,
+          .time_ns = block.time_ns,
+          .weight = sampler::SampleWeight(block.size, block.interval),
+          .stack = block.stack,
+          .thread = block.thread,
+          .interval = block.interval,
+          .reserved = 0,
+          .check = 0};
+}
+
+void MirrorHeader(uint64_t now) {
+  wire::FileHeader* header = g.recording.header();
+  if (header == nullptr) return;
+  const auto store = [](auto& word, auto value) { __atomic_store_n(&word, value, __ATOMIC_RELAXED); };
+  const auto store_double = [](double& word, double value) {
+    __atomic_store(&word, &value, __ATOMIC_RELAXED);
+  };
+  store(header->last_event_ns, now);
+  store(header->interval_now, g.interval.load(kRelaxed));
+  store(header->threads_seen, g.threads.load(kRelaxed));
+  store(header->own_ns, g.own_ns.load(kRelaxed));
+  store(header->cpu_ns, g.cpu_ns.load(kRelaxed));
+  const stack::ProcessTotals& totals = g.totals;
+#define MIRROR(word) store(header->word, totals.word.load(kRelaxed))
+#define MIRROR_DOUBLE(word) store_double(header->word, totals.word.load(kRelaxed))
+  MIRROR(samples);
+  MIRROR(allocated_bytes);
+  MIRROR(allocated_objects);
+  MIRROR(freed_bytes);
+  MIRROR(freed_objects);
+  MIRROR(live_bytes);
+  MIRROR(live_objects);
+  MIRROR(peak_bytes);
+  MIRROR(peak_objects);
+  MIRROR(peak_ns);
+  MIRROR(peak_mark);
+  MIRROR_DOUBLE(allocated_variance);
+  MIRROR_DOUBLE(allocated_object_variance);
+  MIRROR_DOUBLE(live_variance);
+  MIRROR_DOUBLE(live_object_variance);
+  MIRROR_DOUBLE(peak_variance);
+  MIRROR_DOUBLE(peak_object_variance);
+#undef MIRROR
+#undef MIRROR_DOUBLE
+}
+
+void MirrorEverything(uint64_t now) {
+  for (uint32_t node = 1; node < g.interner.nodes().used(); ++node) NodeWritten(node);
+  for (uint32_t stack = 0; stack < g.interner.used(); ++stack) StackWritten(stack);
+  for (uint32_t slot = 0; slot < g.live.capacity(); ++slot) {
+    live::Block block;
+    if (!g.live.Look(slot, &block)) continue;
+    g.recording.MirrorLive(slot, LiveRecordOf(block));
+    // Freed in this moment by a thread that cleared the slot before we wrote it.
+    live::Block after;
+    if (!g.live.Look(slot, &after)) g.recording.ClearLive(slot);
+  }
+  stack::ForEachModule([](const stack::Module& module, void*) { ModuleSeen(module); }, nullptr);
+  MirrorHeader(now);
+}
+
+void BeginFileIfDue(uint64_t now) {
+  if (g.file.load(kRelaxed) != kFileDue) return;
+  if (!g.options.keep_short && now - g.start_ns < kBeginNs &&
+      g.totals.allocated_bytes.load(kRelaxed) < kBeginBytes * wire::kFixedPointOne) {
+    return;
+  }
+  uint32_t due = kFileDue;
+  if (!g.file.compare_exchange_strong(due, kFileRefused, kRelaxed)) return;  // another thread is at it
+  const recording::Trouble trouble = g.recording.Begin(
+      {.directory = g.options.directory,
+       .budget = g.budget,
+       .interval_configured = g.options.interval,
+       .process_start_ns = g.start_ns,
+       .forked_at_ns = g.has_parent ? g.forked_at_ns : 0,
+       .parent_id = g.has_parent ? g.parent_id : nullptr,
+       .facts = {.libc_version = gnu_get_libc_version(),
+                 .allocator_path = AllocatorPath(),
+                 .library_version = HEAPECHO_VERSION}});
+  if (trouble.what != nullptr) {
+    char number[32] = " (errno ";
+    *recording::FormatDecimal(number + strlen(number), static_cast<uint64_t>(trouble.error)) = ')';
+    base::Complain("not recording: ", g.options.directory, " ", trouble.what,
+                   trouble.error != 0 ? number : nullptr);
+    return;
+  }
+  g.file.store(kFileBegun, kRelaxed);
+  MirrorEverything(now);
+}
+
+// --- Who am I?
+
+void BecomeChild() {
+  g.child_pending.store(false, kRelaxed);
+  const uint64_t now = Now();
+  g.has_parent = g.recording.Abandon(g.parent_id) || g.has_parent;
+  g.forked_at_ns = now;
+  g.start_ns = now;
+  g.interner.AfterFork();
+  g.live.AfterFork();
+  g.scratch.Reset();
+  for (auto& counter : base::g_counters) counter.store(0, kRelaxed);
+  for (uint32_t stack = 0; stack < g.interner.used(); ++stack) {
+    stack::BeginChild(g.interner.Totals(stack));
+  }
+  stack::BeginChild(g.totals, now);
+  g.threads.store(0, kRelaxed);
+  g.own_ns.store(0, kRelaxed);
+  g.cpu_ns.store(0, kRelaxed);
+  g.controlled_ns.store(now, kRelaxed);
+  g.controlled_own_ns.store(0, kRelaxed);
+  g.file.store(kFileDue, kRelaxed);
+  g.epoch.fetch_add(1, kRelaxed);
+}
+
+// Whether this is a process whose events are ours to keep; becomes the child's first time.
+bool IsOurs() {
+  if (!g.ready.load(std::memory_order_acquire)) return false;
+  const ProcessState state = g.process.Ask();
+  if (state == ProcessState::kForeign) return false;
+  if (state == ProcessState::kForked) {
+    BecomeChild();
+    g.process.Claim();
+  } else if (g.child_pending.load(kRelaxed) && g.child_pending.exchange(false, kRelaxed)) {
+    BecomeChild();
+  }
+  return true;
+}
+
+// Seeds the thread for this process. Its gap is to be drawn anew.
+void SeedThread(ThreadState& thread) {
+  recording::FillRandom(&thread.random, sizeof thread.random);
+  thread.thread_id = static_cast<uint32_t>(base::Syscall(SYS_gettid));
+  thread.ordinal = g.threads.fetch_add(1, kRelaxed);
+  thread.bounds = {};
+  thread.epoch = g.epoch.load(kRelaxed);
+}
+
+int64_t NextGap(ThreadState& thread) {
+  thread.interval = static_cast<uint32_t>(g.interval.load(kRelaxed));
+  return sampler::DrawGap(thread.random, thread.interval);
+}
+
+// --- Thinning and the automatic interval.
+
+bool StaysWhenDoubled(const live::Block& block, void*) {
+  return sampler::StaysWhenDoubled(t_state.random, block.size, block.interval);
+}
+
+void Thinned(uint32_t slot, const live::Block& before, uint32_t interval, void*) {
+  const stack::Worth was =
+      stack::WorthOf(before.size, sampler::SampleWeight(before.size, before.interval));
+  stack::Worth is = {};
+  if (interval != 0) {
+    live::Block after = before;
+    after.interval = interval;
+    is = stack::WorthOf(after.size, sampler::SampleWeight(after.size, interval));
+    g.recording.MirrorLive(slot, LiveRecordOf(after));
+    live::Block now;  // a free may have taken and cleared it before we wrote
+    if (!g.live.Look(slot, &now)) g.recording.ClearLive(slot);
+  } else {
+    g.recording.ClearLive(slot);
+  }
+  stack::AddThinning(g.totals, g.interner.Totals(before.stack), was, is);
+  StackWritten(before.stack);
+}
+
+void ThinIfNearlyFull() {
+  const uint32_t limit = g.live.capacity() / 4 * 3;
+  while (g.live.size() >= limit && g.live.capacity() != 0) {
+    const uint64_t interval = g.interval.load(kRelaxed) * 2;
+    if (interval > sampler::kLargestInterval) return;
+    if (!g.live.Thin(static_cast<uint32_t>(interval), StaysWhenDoubled, Thinned, nullptr)) return;
+    HEAPECHO_COUNT(live_thinned);
+    g.smallest_interval.store(interval, kRelaxed);
+    g.interval.store(interval, kRelaxed);
+  }
+}
+
+void ControlInterval(uint64_t now) {
+  uint64_t last = g.controlled_ns.load(kRelaxed);
+  if (now - last < kControlNs || !g.controlled_ns.compare_exchange_strong(last, now, kRelaxed)) return;
+  const uint64_t cpu = recording::ClockNs(CLOCK_PROCESS_CPUTIME_ID);
+  const uint64_t own = g.own_ns.load(kRelaxed);
+  const uint64_t cpu_before = g.cpu_ns.exchange(cpu, kRelaxed);
+  const uint64_t own_before = g.controlled_own_ns.exchange(own, kRelaxed);
+  if (g.options.interval == base::kAuto && cpu > cpu_before && cpu_before != 0) {
+    g.interval.store(
+        sampler::NextAutoInterval(g.interval.load(kRelaxed), own - own_before, cpu - cpu_before,
+                                  g.smallest_interval.load(kRelaxed)),
+        kRelaxed);
+  }
+  g.recording.MirrorCounters();
+}
+
+// --- The two events.
+
+bool IsInherited(const live::Block& block) {
+  return g.has_parent && block.time_ns < g.forked_at_ns;
+}
+
+__attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t size) {
+  const uint64_t start = Now();
+  Scratch* scratch = g.scratch.Take();
+  if (scratch == nullptr) {
+    HEAPECHO_COUNT(no_scratch_buffer);
+    return;
+  }
+  stack::Registers registers;
+  stack::CaptureRegisters(&registers);
+  stack::NativeWalk walk =
+      stack::WalkNative(registers, thread.bounds, scratch->frames, wire::kMaxNativeFrames);
+  if (walk.truncated) HEAPECHO_COUNT(unwind_truncated);
+  if (walk.broken) HEAPECHO_COUNT(unwind_broken);
+  const auto own = static_cast<uint32_t>(stack::LeadingOwnFrames(scratch->frames, walk.count));
+  walk.count -= own;
+  {
+    stack::Interner::Use use(g.interner);
+    g.interner.FoldIfFull(use, g.totals, start);
+    const uint32_t stack =
+        g.interner.Intern(use, scratch->frames + own, walk, wire::Domain::kMalloc, start);
+    g.scratch.GiveBack(scratch);
+
+    const live::Block sampled = {.address = reinterpret_cast<uintptr_t>(block),
+                                 .size = size,
+                                 .time_ns = start,
+                                 .stack = stack,
+                                 .thread = thread.thread_id,
+                                 .interval = thread.interval};
+    const wire::LiveRecord record = LiveRecordOf(sampled);
+    const stack::Worth worth = stack::WorthOf(size, record.weight);
+    stack::StackTotals& totals = g.interner.Totals(stack);
+    stack::AddAllocation(g.totals, totals, worth, start, SecondOfLife(start));
+    const uint32_t slot = g.live.Insert(sampled);
+    if (slot != live::kNoSlot) {
+      g.recording.MirrorLive(slot, record);
+    } else {  // it cannot be followed, so it counts as freed at once (and was counted as lost)
+      stack::AddFree(g.totals, totals, worth, false, SecondOfLife(start));
+    }
+    StackWritten(stack);
+    g.recording.AppendEvent(thread.ordinal,
+                            {.time_ns = start,
+                             .address = sampled.address,
+                             .size = size,
+                             .allocated_ns = 0,
+                             .weight = record.weight,
+                             .stack = stack,
+                             .thread = thread.thread_id,
+                             .interval = thread.interval,
+                             .kind = static_cast<uint8_t>(wire::EventKind::kAllocate),
+                             .domain = static_cast<uint8_t>(wire::Domain::kMalloc),
+                             .reserved = 0,
+                             .check = 0});
+    ThinIfNearlyFull();
+    BeginFileIfDue(start);
+  }
+  const uint64_t took = Now() - start;
+  g.own_ns.fetch_add(took < kLongestOwnNs ? took : kLongestOwnNs, kRelaxed);
+  ControlInterval(start);
+  MirrorHeader(start);
+}
+
+// A sampled block is gone: out of the totals, out of the mirror, its slot free for the next.
+void Freed(const live::Block& block, uint32_t slot) {
+  const uint64_t now = Now();
+  stack::Interner::Use use(g.interner);
+  const double weight = sampler::SampleWeight(block.size, block.interval);
+  stack::AddFree(g.totals, g.interner.Totals(block.stack), stack::WorthOf(block.size, weight),
+                 IsInherited(block), SecondOfLife(now));
+  g.recording.ClearLive(slot);
+  g.live.Release(slot);
+  StackWritten(block.stack);
+  g.recording.AppendEvent(t_state.ordinal,
+                          {.time_ns = now,
+                           .address = block.address,
+                           .size = block.size,
+                           .allocated_ns = block.time_ns,
+                           .weight = weight,
+                           .stack = block.stack,
+                           .thread = t_state.thread_id,
+                           .interval = block.interval,
+                           .kind = static_cast<uint8_t>(wire::EventKind::kFree),
+                           .domain = static_cast<uint8_t>(wire::Domain::kMalloc),
+                           .reserved = 0,
+                           .check = 0});
+  const uint64_t took = Now() - now;
+  g.own_ns.fetch_add(took < kLongestOwnNs ? took : kLongestOwnNs, kRelaxed);
+  MirrorHeader(now);
+}
+
+// While one is alive the thread's countdown is parked, so nothing it allocates is sampled.
+class Guard {
+ public:
+  explicit Guard(ThreadState& thread) : thread_(thread), countdown_(thread.countdown), error_(errno) {
+    thread_.guarded = true;
+    thread_.countdown = kParked;
+  }
+  ~Guard() {
+    thread_.countdown = countdown_;
+    thread_.guarded = false;
+    errno = error_;
+  }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+  void SetCountdown(int64_t countdown) { countdown_ = countdown; }
+
+ private:
+  ThreadState& thread_;
+  int64_t countdown_;
+  const int error_;
+};
+
+}  // namespace
+
+__attribute__((noinline)) void* AllocatedSlow(void* block, size_t size) {
+  ThreadState& thread = t_state;
+  if (block == nullptr) {  // a failed call is no event
+    thread.countdown += static_cast<int64_t>(size);
+    return block;
+  }
+  if (thread.guarded || !g.ready.load(std::memory_order_acquire)) {
+    // Before the constructor the next allocation asks again; after a refusal, hardly ever.
+    thread.countdown = thread.guarded || g.options.disable ? kParked : 0;
+    return block;
+  }
+  Guard guard(thread);
+  if (!IsOurs()) {
+    guard.SetCountdown(static_cast<int64_t>(g.interval.load(kRelaxed)));
+    return block;
+  }
+  if (thread.epoch != g.epoch.load(kRelaxed)) {
+    SeedThread(thread);
+    const int64_t left = NextGap(thread) - static_cast<int64_t>(size);
+    if (left >= 0) {
+      guard.SetCountdown(left);
+      return block;
+    }
+  }
+  Sample(thread, block, size);
+  guard.SetCountdown(NextGap(thread));
+  return block;
+}
+
+__attribute__((noinline)) void FreeingSlow(void* block) {
+  const Reallocation gone = BeginReallocation(block);
+  if (gone.slot != live::kNoSlot) EndReallocation(gone, true);
+}
+
+Reallocation BeginReallocation(void* block) {
+  Reallocation taken;
+  taken.slot = live::kNoSlot;
+  Guard guard(t_state);
+  if (IsOurs()) taken.slot = g.live.Take(reinterpret_cast<uintptr_t>(block), &taken.block);
+  return taken;
+}
+
+void EndReallocation(const Reallocation& reallocation, bool freed) {
+  Guard guard(t_state);
+  if (freed) {
+    Freed(reallocation.block, reallocation.slot);
+    return;
+  }
+  // Back in, under a slot of its own: totals never changed.
+  g.recording.ClearLive(reallocation.slot);
+  g.live.Release(reallocation.slot);
+  const uint32_t slot = g.live.Insert(reallocation.block);
+  if (slot != live::kNoSlot) g.recording.MirrorLive(slot, LiveRecordOf(reallocation.block));
+}
+
+// --- The process's life.
+
+void Initialize() {
+  if (g.ready.load(kRelaxed)) return;
+  const int error = errno;
+  base::RememberStderr();
+  char working_directory[512];
+  recording::ReadLink("/proc/self/cwd", working_directory, sizeof working_directory);
+  base::ReadOptions(secure_getenv, working_directory, &g.options);
+  if (!g.options.disable && g.options.only[0] != '\0') {
+    char command[64] = {};
+    const size_t length = recording::ReadSmallFile("/proc/self/comm", command, sizeof command);
+    if (length > 0 && command[length - 1] == '\n') command[length - 1] = '\0';
+    g.options.disable = !base::IsSelected(g.options.only, command);
+  }
+  if (!g.options.disable) {
+    g.budget = recording::DecideBudget(g.options.budget, g.options.directory);
+    const recording::Layout layout = recording::LayoutFor(g.budget);
+    stack::InitializeNativeUnwinder();
+    stack::SetModuleSink(ModuleSeen);
+    const bool whole =
+        g.process.Initialize() && g.scratch.Initialize() && g.live.Initialize(layout.live) &&
+        g.interner.Initialize(layout.stacks, layout.native_nodes,
+                              {.node_written = NodeWritten, .stack_written = StackWritten});
+    uint64_t interval = g.options.interval == base::kAuto ? sampler::kAutoFirst : g.options.interval;
+    if (interval > sampler::kLargestInterval) interval = sampler::kLargestInterval;
+    g.interval.store(interval, kRelaxed);
+    g.smallest_interval.store(g.options.interval == base::kAuto ? sampler::kAutoSmallest : interval, kRelaxed);
+    g.start_ns = Now();
+    g.controlled_ns.store(g.start_ns, kRelaxed);
+    g.epoch.store(1, kRelaxed);
+    if (!whole) {
+      base::Complain("not recording: no memory for its tables");
+      g.options.disable = true;
+    }
+  }
+  g.ready.store(!g.options.disable, std::memory_order_release);  // pairs with IsOurs
+  errno = error;
+}
+
+void ModulesMayHaveChanged() {
+  if (!g.ready.load(std::memory_order_acquire)) return;
+  stack::ModulesMayHaveChanged();
+}
+
+void AfterForkInChild() {
+  if (!g.ready.load(std::memory_order_acquire)) return;
+  // Claimed at once, so that a vfork of this child's cannot be taken for the child; all else waits for the
+  // first event, which a child that only execs never has.
+  if (g.process.Ask() == ProcessState::kForked) {
+    g.child_pending.store(true, kRelaxed);
+    g.process.Claim();
+  }
+  t_state.guarded = false;
+  t_state.countdown = 0;
+}
+
+void ProcessExits(int status) {
+  if (!g.ready.load(std::memory_order_acquire) || g.process.Ask() != ProcessState::kOurs ||
+      g.child_pending.load(kRelaxed)) {
+    return;
+  }
+  const uint64_t now = Now();
+  rusage usage = {};
+  base::Syscall(SYS_getrusage, RUSAGE_SELF, &usage);
+  if (!g.options.keep_short && status == 0 && now - g.start_ns < kShortNs && usage.ru_maxrss < kShortRssKiB) {
+    g.recording.Remove();
+    return;
+  }
+  MirrorHeader(now);
+  g.recording.EndProcess(wire::ProcessEnd::kExited, status, now);
+}
+
+void ProcessExecs() {
+  if (!g.ready.load(std::memory_order_acquire) || g.process.Ask() != ProcessState::kOurs ||
+      g.child_pending.load(kRelaxed)) {
+    return;
+  }
+  g.recording.EndProcess(wire::ProcessEnd::kExec, 0, Now());
+}
+
+void ExecFailed() {
+  if (!g.ready.load(std::memory_order_acquire) || g.process.Ask() != ProcessState::kOurs ||
+      g.child_pending.load(kRelaxed)) {
+    return;
+  }
+  g.recording.EndProcess(wire::ProcessEnd::kRunning, 0, 0);
+}
+
+}  // namespace heapecho::hook

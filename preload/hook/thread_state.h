@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the library keeps in each thread: one cache line of TLS, zero until the thread's first slow path.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "preload/stack/native_unwinder.h"
+
+namespace heapecho::hook {
+
+struct ThreadState {
+  // Bytes that may still be allocated before the next sample; below zero the slow path is entered. Zero at
+  // birth, so that a thread's first allocation enters it and is seeded there.
+  int64_t countdown;
+  uint64_t random;
+  stack::StackBounds bounds;
+  uint32_t interval;   // bytes; belongs to the gap that is being counted down
+  uint32_t thread_id;  // the kernel's
+  uint32_t ordinal;    // which of the process's threads this is; picks the event writer
+  uint32_t epoch;      // of the process it was seeded in; another one: seed again
+  bool guarded;        // inside a slow path: allocations are not sampled, sampled blocks are still removed
+};
+static_assert(sizeof(ThreadState) <= 64, "64 bytes of TLS a thread");
+static_assert(std::is_trivially_destructible_v<ThreadState>, "no destructor at thread exit");
+
+extern constinit thread_local ThreadState t_state __attribute__((visibility("hidden"), tls_model("initial-exec")));
+
+}  // namespace heapecho::hook

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The folder that recordings are written to, and new files in it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heapecho::recording {
+
+// Why no file can be had. `what` is a constant; null: there is no trouble.
+struct Trouble {
+  const char* what;
+  int error;  // errno, or 0
+};
+
+// Makes `path` if it is missing, parents too: mode 1777 by root (any user's workers write there), else 0700.
+Trouble PrepareDirectory(const char* path);
+
+// Whether a shared file mapping is safe there: stores never raise SIGBUS once a page was made present, and
+// what was stored outlives SIGKILL. ext2/3/4, XFS, tmpfs and overlayfs.
+Trouble CheckFileSystem(int fd);
+
+// Whether what is written to `path`, or to the nearest folder above it that exists, is memory.
+bool IsOnTmpfs(const char* path);
+
+// Creates COMMAND-HOST-PID-START-RANDOM.heapecho in `directory`, O_EXCL, O_NOFOLLOW, mode 0600. Returns the
+// descriptor (the caller closes it) and writes the path; -1 and `trouble` on failure.
+int CreateRecordingFile(const char* directory, uint64_t start_realtime_ns, char* path, size_t room,
+                        Trouble* trouble);
+
+}  // namespace heapecho::recording

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/recording/identity.h"
+
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "preload/base/memory.h"
+#include "preload/base/syscalls.h"
+#include "preload/recording/procfs.h"
+
+namespace heapecho::recording {
+namespace {
+
+using base::Syscall;
+using wire::IdentityKey;
+
+class IdentityWriter {
+ public:
+  IdentityWriter(char* out, size_t room) : out_(out), room_(room) {}
+
+  void Add(IdentityKey key, const char* bytes, size_t length) {
+    const size_t whole = sizeof(wire::IdentityRecord) + base::RoundUp(length, 8);
+    if (length == 0 || length > UINT32_MAX || used_ + whole > room_) return;
+    const wire::IdentityRecord record = {.length = static_cast<uint32_t>(length),
+                                         .key = static_cast<uint16_t>(key),
+                                         .reserved = 0};
+    memcpy(out_ + used_, &record, sizeof record);
+    memcpy(out_ + used_ + sizeof record, bytes, length);
+    used_ += whole;
+  }
+  void Add(IdentityKey key, const char* text) {
+    if (text != nullptr) Add(key, text, strlen(text));
+  }
+  size_t used() const { return used_; }
+
+ private:
+  char* out_;
+  size_t room_;
+  size_t used_ = 0;
+};
+
+bool StartsWith(const char* text, const char* prefix) {
+  return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+bool IsHex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
+
+// A run of exactly 64 hexadecimal digits: how container engines name their containers.
+const char* FindContainerId(const char* text) {
+  size_t run = 0;
+  for (const char* c = text;; ++c) {
+    if (IsHex(*c)) {
+      ++run;
+      continue;
+    }
+    if (run == 64) return c - 64;
+    run = 0;
+    if (*c == '\0') return nullptr;
+  }
+}
+
+bool VariableMatters(const char* variable) {
+  static constexpr const char* kPrefixes[] = {"PYTHON", "MALLOC_", "ARROW_",     "WEB_CONCURRENCY=",
+                                              "GLIBC_TUNABLES=", "LD_PRELOAD=", "HEAPECHO_",
+                                              "MIMALLOC_", "TCMALLOC_", "GUNICORN_CMD_ARGS=",
+                                              "DJANGO_SETTINGS_MODULE="};
+  for (const char* prefix : kPrefixes) {
+    if (StartsWith(variable, prefix)) return true;
+  }
+  return false;
+}
+
+// The path of the memory cgroup in /proc/self/cgroup's text, cut out in place; null if there is none.
+// `v1` says under which hierarchy.
+char* MemoryCgroupPath(char* text, bool* v1) {
+  char* unified = nullptr;
+  for (char* line = text; *line != '\0';) {
+    char* end = strchr(line, '\n');
+    if (end != nullptr) *end = '\0';
+    // hierarchy-id:controllers:path
+    char* controllers = strchr(line, ':');
+    char* path = controllers != nullptr ? strchr(controllers + 1, ':') : nullptr;
+    if (path != nullptr) {
+      *path++ = '\0';
+      if (strstr(controllers + 1, "memory") != nullptr) {
+        *v1 = true;
+        return path;
+      }
+      if (StartsWith(line, "0:")) unified = path;
+    }
+    if (end == nullptr) break;
+    line = end + 1;
+  }
+  *v1 = false;
+  return unified;
+}
+
+uint64_t ReadLimit(const char* path) {
+  char text[32];
+  if (ReadSmallFile(path, text, sizeof text) == 0) return 0;
+  const uint64_t limit = ParseDecimal(text);  // "max" parses as 0: no limit
+  return limit >= uint64_t{1} << 60 ? 0 : limit;
+}
+
+}  // namespace
+
+size_t CollectIdentity(const StaticFacts& facts, IdentityScratch& scratch, char* out, size_t room) {
+  IdentityWriter writer(out, room);
+  char* text = scratch.text;
+
+  utsname* system = reinterpret_cast<utsname*>(text);
+  if (!base::Failed(Syscall(SYS_uname, system))) {
+    writer.Add(IdentityKey::kHost, system->nodename);
+    writer.Add(IdentityKey::kKernel, system->release);
+  }
+  ReadSmallFile("/proc/self/cgroup", text, sizeof scratch.text);
+  const char* container = FindContainerId(text);
+  if (char* line_end = strchr(text, '\n')) {
+    writer.Add(IdentityKey::kCgroup, text, static_cast<size_t>(line_end - text));
+  }
+  if (container == nullptr) {  // in a cgroup namespace of its own the mount table still tells
+    ReadSmallFile("/proc/self/mountinfo", text, sizeof scratch.text);
+    const char* mounts = strstr(text, "/containers/");
+    container = mounts != nullptr ? FindContainerId(mounts) : nullptr;
+  }
+  if (container != nullptr) writer.Add(IdentityKey::kContainer, container, 64);
+
+  size_t length = ReadLink("/proc/self/exe", text, sizeof scratch.text);
+  writer.Add(IdentityKey::kExecutable, text, length);
+  length = ReadSmallFile("/proc/self/cmdline", text, 8192);
+  writer.Add(IdentityKey::kCommand, text, length);
+  length = ReadLink("/proc/self/cwd", text, sizeof scratch.text);
+  writer.Add(IdentityKey::kWorkingDirectory, text, length);
+  length = static_cast<size_t>(FormatDecimal(text, static_cast<uint64_t>(Syscall(SYS_geteuid))) - text);
+  writer.Add(IdentityKey::kUser, text, length);
+  if (const uint64_t limit = CgroupMemoryLimit(scratch)) {
+    length = static_cast<size_t>(FormatDecimal(text, limit) - text);
+    writer.Add(IdentityKey::kCgroupLimit, text, length);
+  }
+  writer.Add(IdentityKey::kLibc, facts.libc_version);
+  writer.Add(IdentityKey::kAllocator, facts.allocator_path);
+  writer.Add(IdentityKey::kLibraryVersion, facts.library_version);
+
+  const size_t end = ReadSmallFile("/proc/self/environ", text, sizeof scratch.text);
+  for (size_t at = 0; at < end; at += strlen(text + at) + 1) {
+    if (VariableMatters(text + at)) writer.Add(IdentityKey::kEnvironment, text + at);
+  }
+  return writer.used();
+}
+
+void FillProcessWords(wire::FileHeader& header, IdentityScratch& scratch) {
+  header.pid = static_cast<uint32_t>(Syscall(SYS_getpid));
+  header.ppid = static_cast<uint32_t>(Syscall(SYS_getppid));
+  header.uid = static_cast<uint32_t>(Syscall(SYS_getuid));
+  char* text = scratch.text;
+  if (ReadLink("/proc/self/ns/pid", text, sizeof scratch.text) != 0) {  // pid:[4026531836]
+    if (const char* number = strchr(text, '[')) {
+      header.pid_namespace = static_cast<uint32_t>(ParseDecimal(number + 1));
+    }
+  }
+  ReadSmallFile("/proc/sys/kernel/random/boot_id", text, sizeof scratch.text);
+  int digits = 0;
+  for (const char* c = text; *c != '\0' && digits < 32; ++c) {
+    if (!IsHex(*c)) continue;
+    const int value = *c <= '9' ? *c - '0' : *c - 'a' + 10;
+    uint8_t& byte = header.boot_id[digits / 2];
+    byte = static_cast<uint8_t>(digits % 2 == 0 ? value << 4 : byte | value);
+    ++digits;
+  }
+  ReadSmallFile("/proc/self/stat", text, sizeof scratch.text);
+  // The command, field 2, stands in parentheses and may hold anything; the last ')' closes it.
+  const char* field = strrchr(text, ')');
+  for (int number = 2; field != nullptr && number < 22; ++number) {
+    field = strchr(field + 1, ' ');
+  }
+  if (field != nullptr) header.start_ticks = ParseDecimal(field + 1);
+}
+
+uint64_t CgroupMemoryLimit(IdentityScratch& scratch) {
+  ReadSmallFile("/proc/self/cgroup", scratch.text, sizeof scratch.text);
+  bool v1 = false;
+  const char* group = MemoryCgroupPath(scratch.text, &v1);
+  if (group == nullptr) return 0;
+  const char* root = v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup";
+  const char* file = v1 ? "/memory.limit_in_bytes" : "/memory.max";
+  if (strlen(root) + strlen(group) + strlen(file) + 1 > sizeof scratch.path) return 0;
+  uint64_t lowest = 0;
+  // From the process's own group up to the root. Inside a container the path may be the host's: then only
+  // the root, which is the container's own group, can be read.
+  strcpy(scratch.path, root);
+  strcat(scratch.path, group);
+  for (;;) {
+    const size_t length = strlen(scratch.path);
+    strcat(scratch.path, file);
+    const uint64_t limit = ReadLimit(scratch.path);
+    scratch.path[length] = '\0';
+    if (limit != 0 && (lowest == 0 || limit < lowest)) lowest = limit;
+    if (length <= strlen(root)) return lowest;
+    char* slash = strrchr(scratch.path, '/');
+    if (slash == nullptr) return lowest;
+    *slash = '\0';
+  }
+}
+
+}  // namespace heapecho::recording

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who writes: host, container, process and versions, as records of the identity section.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "preload/wire/format.h"
+
+namespace heapecho::recording {
+
+// What the library learnt when it was initialised; strings live for ever, may be null.
+struct StaticFacts {
+  const char* libc_version;
+  const char* allocator_path;  // module that serves malloc below us
+  const char* library_version;
+};
+
+// Scratch memory for collecting; too large for a caller's stack.
+struct IdentityScratch {
+  char text[32 << 10];
+  char path[4096];
+};
+
+// Appends the identity records to `out` (at most `room` bytes, zeroed) and returns the bytes used. What does
+// not fit or cannot be read is left out. Signal-safe, allocates nothing.
+size_t CollectIdentity(const StaticFacts& facts, IdentityScratch& scratch, char* out, size_t room);
+
+// Fills the identity words of the header: pid, ppid, uid, boot id, namespace, start time.
+void FillProcessWords(wire::FileHeader& header, IdentityScratch& scratch);
+
+// The lowest memory limit of the process's cgroup and those above it, v1 or v2; 0: none.
+uint64_t CgroupMemoryLimit(IdentityScratch& scratch);
+
+}  // namespace heapecho::recording

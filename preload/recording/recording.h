@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The recording file of this process: begun once, mirrored into at each event, readable at any instant.
+//
+// Private memory elsewhere is the truth; the file only mirrors it, word by word, through one shared mapping
+// whose descriptor is closed. So the parent's file is never needed after fork, and a page fault of the file
+// touches no hot word. Every block is made present before it is stored to (memory.h, PopulateShared); when
+// that fails the recording ends with that word and the application goes on.
+//
+// Thread-safe and signal-safe but for Begin() and Abandon(), which one thread calls at a time. Nothing here
+// waits. Zero-initialised: not begun, every call does nothing.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "preload/buffer/event_ring.h"
+#include "preload/recording/directory.h"
+#include "preload/recording/identity.h"
+#include "preload/recording/layout.h"
+#include "preload/wire/format.h"
+
+namespace heapecho::recording {
+
+// What Begin() needs to know.
+struct Beginning {
+  const char* directory;
+  uint64_t budget;  // bytes; what LayoutFor() of it says is what the private tables hold too
+  uint64_t interval_configured;
+  uint64_t process_start_ns;
+  uint64_t forked_at_ns;      // 0: not by fork
+  const uint8_t* parent_id;   // 16 bytes, or null
+  StaticFacts facts;
+};
+
+// The budget for recordings in `directory`: as configured, or for 0 the smaller of the default and 1 % of the
+// cgroup's memory limit, less on tmpfs. Once, before the tables are made.
+uint64_t DecideBudget(uint64_t configured, const char* directory);
+
+class Recording {
+ public:
+  // Creates the file, maps it, writes who we are. On trouble there is no file and the caller complains.
+  Trouble Begin(const Beginning& beginning);
+
+  // Being mirrored into. False before Begin() and after the end.
+  bool active() const { return active_.load(std::memory_order_acquire); }
+
+  // The tables that this file has room for; what lies beyond is not mirrored. Valid once begun.
+  const Layout& layout() const { return layout_; }
+
+  void MirrorNode(uint32_t node, const wire::NodeRecord& record);
+  // `words`: the live words of a wire::StackRecord, which other threads may be changing: what the file says
+  // afterwards is what they said at some moment since the call began.
+  void MirrorStack(uint32_t stack, const void* words);
+  void MirrorLive(uint32_t slot, const wire::LiveRecord& record);  // sets check
+  void ClearLive(uint32_t slot);
+  void AppendModule(const wire::ModuleRecord& record, const void* build_id, const char* path);
+  void AppendEvent(uint32_t thread, const wire::EventRecord& event) {
+    if (active()) ring_.Write(thread, event);
+  }
+  void MirrorCounters();
+
+  // The header's words after static_check, for the caller to store into; null while not active.
+  wire::FileHeader* header();
+
+  // How the process ends. kRunning takes an exec word back.
+  void EndProcess(wire::ProcessEnd end, int32_t status, uint64_t now_ns);
+
+  // Removes the file: a short process's, which nobody wants.
+  void Remove();
+
+  // In a forked child: this is the parent's file. Unmaps it, touches nothing in it; `id` gets its id if it
+  // was begun (16 bytes), else stays as it is. Returns whether it was.
+  bool Abandon(uint8_t* id);
+
+  // Gives file pages a true answer to "may I store there?". Ends the recording when not. For the event ring.
+  bool MakePresent(const void* address, size_t bytes);
+
+ private:
+  static constexpr size_t kChunk = 64 << 10;
+
+  void End(wire::RecordingEnd why, int error);
+  char* SectionAt(wire::SectionKind kind) { return memory_ + layout_.Find(kind).offset; }
+  void Commit(wire::SectionKind kind, uint64_t at_least);
+  bool Fill(const Beginning& beginning, IdentityScratch& scratch);
+
+  char* memory_ = nullptr;
+  Layout layout_ = {};
+  // Offsets of the sections that events touch, found once.
+  char* nodes_ = nullptr;
+  char* stacks_ = nullptr;
+  char* live_ = nullptr;
+  std::atomic<bool> active_;
+  std::atomic<uint32_t> module_bytes_;
+  std::atomic<uint8_t> present_[kLargestBudget / kChunk + 1];
+  buffer::EventRing ring_;
+  char path_[704] = {};
+};
+
+}  // namespace heapecho::recording

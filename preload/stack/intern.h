@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole stacks to small ids, and each id's totals.
+//
+// A captured stack is hashed and looked up in a lossy cache; only a stack that is not in it is walked through
+// the prefix tree, frame by frame, to its leaf, and the leaf to its id. All of it is lock-free.
+//
+// When the tables are full, the stacks longest unused that hold no live bytes are folded: each loses its
+// innermost frames down to the point where it branched off, and its totals are added to the stack that ends
+// there. Detail is lost, never bytes, and never a new site. Folding needs the tables for itself. It takes them
+// only when nobody is inside (Use counts who is), and while it runs, samples of other threads are accounted to
+// the unknown stack (counted): nobody waits. Where it cannot run, or ran a moment ago, a new stack is cut to
+// the innermost caller that has an id.
+//
+// Alternatives: epochs with deferred frees would let others in while folding, at the price of a retired list
+// that a killed or longjmp'ing thread would hold for ever; a table a thread would need merging in the reader
+// and multiplies the memory by the threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "preload/stack/native_unwinder.h"
+#include "preload/stack/prefix_tree.h"
+#include "preload/stack/totals.h"
+
+namespace heapecho::stack {
+
+// Where the tables are mirrored to: told after each write, by the writing thread, within a hook.
+struct InternSink {
+  PrefixTree::Written node_written;
+  void (*stack_written)(uint32_t stack);
+};
+
+class Interner {
+ public:
+  // Room for `stacks` ids (0, the unknown stack, included) and `nodes` frames. False without memory.
+  bool Initialize(uint32_t stacks, uint32_t nodes, InternSink sink);
+
+  // Being inside. While one is, an id that Intern() gave stays the same stack. Not copied, on the stack.
+  class Use {
+   public:
+    explicit Use(Interner& interner);
+    ~Use();
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    bool folding() const { return folding_; }  // the tables are another thread's now: only kUnknownStack
+
+   private:
+    Interner& interner_;
+    bool folding_;
+  };
+
+  // The id of a captured stack. Call inside a Use. Never fails: at worst kUnknownStack, counted.
+  uint32_t Intern(const Use& use, const NativeFrame* frames, const NativeWalk& walk, wire::Domain domain,
+                  uint64_t now_ns);
+
+  StackTotals& Totals(uint32_t stack) { return stacks_[stack]; }
+  const PrefixTree& nodes() const { return nodes_; }
+  uint32_t used() const { return used_.load(std::memory_order_relaxed); }  // ids at or beyond: never used
+
+  // Folds when the tables are short of room, this thread is inside alone, and the last time is a second ago.
+  // Call inside a Use, before Intern. `process` says what the current peak is.
+  void FoldIfFull(const Use& use, const ProcessTotals& process, uint64_t now_ns);
+
+  // In a forked child, before any other call: whoever was inside is not here.
+  void AfterFork();
+
+ private:
+  struct Key {
+    uint32_t leaf;
+    uint16_t flags;
+    uint8_t domain;
+  };
+
+  uint32_t FindStack(const Key& key) const;
+  uint32_t FindOrAddStack(const Key& key, uint64_t now_ns);
+  uint32_t ReserveStack();
+  bool Matches(uint32_t stack, const Key& key) const;
+  void Fold(const ProcessTotals& process, uint64_t now_ns);
+  uint32_t FoldCutoff() const;
+  void RebuildStackIndex();
+
+  PrefixTree nodes_;
+  InternSink sink_ = {};
+  uint32_t capacity_ = 0;
+  uint32_t index_mask_ = 0;
+  uint32_t cache_mask_ = 0;
+  StackTotals* stacks_ = nullptr;
+  std::atomic<uint32_t>* index_ = nullptr;  // stack id; 0: empty
+  std::atomic<uint64_t>* cache_ = nullptr;  // hash of the addresses, its low 16 bits replaced by the id
+  std::atomic<uint32_t> used_;
+  std::atomic<uint64_t> free_list_;  // tag << 32 | stack; linked through native_leaf
+  std::atomic<uint32_t> inside_;
+  std::atomic<bool> folding_;
+  std::atomic<uint64_t> folded_ns_;
+};
+
+}  // namespace heapecho::stack
