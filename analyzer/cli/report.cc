@@ -14,17 +14,21 @@ namespace {
 int Report(const Arguments& arguments) {
   const absl::StatusOr<ProfileRequest> request = ParseProfileRequest(arguments);
   if (!request.ok()) return FailWith(request.status());
-  output::ReportOptions options;
-  uint64_t top = options.top;
+  size_t top = 0;  // not given
   if (arguments.Has("--top") && (!absl::SimpleAtoi(arguments.Get("--top"), &top) || top == 0)) {
     return Fail(kBadInput,
                 absl::StrCat("--top ", arguments.Get("--top"), ": must be a number above 0"));
   }
-  options.top = top;
   const absl::StatusOr<model::Report> report = LoadReport(*request);
   if (!report.ok()) return FailWith(report.status());
-  const std::string text =
-      arguments.Has("--json") ? output::ReportJson(*report) : output::ReportText(*report, options);
+  std::string text;
+  if (arguments.Has("--json")) {
+    text = top == 0 ? output::ReportJson(*report) : output::ReportJson(*report, top);
+  } else {
+    output::ReportOptions options;
+    if (top != 0) options.top = top;
+    text = output::ReportText(*report, options);
+  }
   const absl::Status status = WriteOutput(arguments.Get("-o"), text);
   return status.ok() ? static_cast<int>(kDone) : Fail(kBadInput, status.message());
 }
@@ -35,8 +39,8 @@ Command ReportCommand() {
   return {"report",
           "PATH... [--json]",
           "the summary: who, how it ended, where the memory went",
-          WithProfileOptions({{"--top", "N", "how many places are shown; default 10"},
-                              {"--json", "", "for programs: every place"},
+          WithProfileOptions({{"--top", "N", "how many places are shown; default 10, in JSON all"},
+                              {"--json", "", "for programs, schema 1"},
                               {"-o", "FILE", "write there instead of to standard output"}}),
           Operands::kFiles,
           Report};
