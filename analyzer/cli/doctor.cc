@@ -357,7 +357,7 @@ void CheckThisMachine(Findings* findings) {
   if (!library.ok()) {
     findings->Problem(library.status().message(), "install it beside heapecho");
   } else {
-    const absl::StatusOr<Target> self = TargetOf("/proc/self/exe");
+    const absl::StatusOr<Target> self = TargetOf(OwnExecutable());
     const absl::Status loads = self.ok() ? TryLibrary(*library, *self) : self.status();
     if (loads.ok()) {
       findings->Ok(absl::StrCat("library: ", *library, ", and this machine's loader takes it"));

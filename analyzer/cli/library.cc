@@ -79,8 +79,10 @@ absl::StatusOr<Answer> RunAndRead(const std::vector<std::string>& command,
 
 }  // namespace
 
+std::string OwnExecutable() { return RealPath("/proc/self/exe"); }
+
 absl::StatusOr<std::string> FindLibrary() {
-  const std::string executable = RealPath("/proc/self/exe");
+  const std::string executable = OwnExecutable();
   const std::string folder = executable.substr(0, executable.rfind('/'));
   std::vector<std::string> places;
   for (const char* place : {"/", "/../lib/heapecho/"}) {

@@ -15,6 +15,9 @@ namespace heapecho::cli {
 // path.
 absl::StatusOr<std::string> FindLibrary();
 
+// The absolute path of this program.
+std::string OwnExecutable();
+
 // Lets the target's own loader map the target with the library preloaded, without running a line of
 // it. OK, or FailedPrecondition with the loader's own complaint, e.g. a symbol version that its
 // libc lacks.
