@@ -109,7 +109,7 @@
     const error = Math.sqrt(total[unit + 'Variance'][node]);
     const rest = [` ± ${unit === 'bytes' ? bytesText(error) : countText(error)}`];
     rest.push(`${shareText(amount[node], amount[0])} of all`);
-    if (zoom !== 0) rest.push(`${shareText(amount[node], amount[zoom])} of ${shortName(nameOf(zoom))}`);
+    if (zoom !== 0 && node !== zoom) rest.push(`${shareText(amount[node], amount[zoom])} of ${shortName(nameOf(zoom))}`);
     rest.push(unit === 'bytes' ? `${countText(total.objects[node])} objects` : bytesText(total.bytes[node]));
     if (self[node] > 0 && endOf[node] > node + 1) rest.push(`itself ${amountText(self[node])}`);
     figures.append(strong, rest.join(' · '));
@@ -120,12 +120,17 @@
   const pen = canvas.getContext('2d', {alpha: false});
   const dark = matchMedia('(prefers-color-scheme: dark)');
   const coarse = matchMedia('(pointer: coarse)');
-  const kNarrowest = 1;  // pixels; narrower boxes are gathered
+  const kNarrowest = 1;   // pixels; narrower boxes are gathered
+  const kRowsBefore = 2;  // of the callers of what the picture begins with
+  // Where the picture first says something: below the callers that nearly everything has in common.
+  let fork = 0;
+  while (fork + 1 < endOf[fork] && amount[fork + 1] >= 0.9 * amount[0]) ++fork;
   let rowHeight = 20, width = 1, height = 1;
   let zoom = 0;      // the node that fills the width
   let cursor = 0;    // the node that keys act on
   let flames = false;
   let rows = [];     // by depth: boxes from left to right
+  let extentHeight = 1;
   let matching = null;  // by frame; null: no search
 
   function layOut() {
@@ -154,17 +159,18 @@
       }
       i = endOf[parent];
     }
-    extent.style.height = `${Math.max(rows.length * rowHeight, height)}px`;
+    // Room to scroll any box that the picture begins with to the top, whatever little lies below it.
+    const first = Math.max(0, depthOf[zoom === 0 ? fork : zoom] - kRowsBefore);
+    extentHeight = Math.max(rows.length * rowHeight, height, first * rowHeight + height);
+    if (zoom === 0 && rows.length * rowHeight <= height) extentHeight = height;
+    extent.style.height = `${extentHeight}px`;
   }
 
-  const rowTop = (depth) =>
-    (flames ? Math.max(rows.length * rowHeight, height) - (depth + 1) * rowHeight : depth * rowHeight);
+  const rowTop = (depth) => flames ? extentHeight - (depth + 1) * rowHeight : depth * rowHeight;
 
   function boxAt(x, y) {
     const at = y + view.scrollTop;
-    const depth = flames
-      ? Math.floor((Math.max(rows.length * rowHeight, height) - at) / rowHeight)
-      : Math.floor(at / rowHeight);
+    const depth = Math.floor((flames ? extentHeight - at : at) / rowHeight);
     const row = rows[depth];
     if (!row) return null;
     let low = 0, high = row.length;
@@ -284,16 +290,15 @@
   }
 
   // ---- moving about ----
-  function reveal(node, rowsBefore) {
+  function beginWith(node) {
     const top = rowTop(depthOf[node]);
-    const margin = rowsBefore * rowHeight;
-    if (flames) {
-      if (top + rowHeight + margin > view.scrollTop + height || top < view.scrollTop) {
-        view.scrollTop = top + rowHeight + margin - height;
-      }
-    } else if (top - margin < view.scrollTop || top + rowHeight > view.scrollTop + height) {
-      view.scrollTop = top - margin;
-    }
+    view.scrollTop = flames ? top + (kRowsBefore + 1) * rowHeight - height : top - kRowsBefore * rowHeight;
+  }
+
+  function reveal(node) {
+    const top = rowTop(depthOf[node]);
+    if (top < view.scrollTop + rowHeight) view.scrollTop = top - rowHeight;
+    if (top + 2 * rowHeight > view.scrollTop + height) view.scrollTop = top + 2 * rowHeight - height;
   }
 
   function showCrumbs() {
@@ -321,32 +326,24 @@
     hovered = null;
     byId('tip').hidden = true;
     layOut();
-    reveal(node, 2);
     showCrumbs();
     describe({node}, byId('details'));
+    beginWith(node);
     draw();
   }
 
   function moveTo(node) {
     cursor = node;
     if (!boxOf(node)) return zoomTo(node);
-    reveal(node, 1);
+    reveal(node);
     describe({node}, byId('details'));
     redraw();
-  }
-
-  // Where the picture first says something: below the callers that everything has in common.
-  function scrollToFork() {
-    let node = 0;
-    while (node + 1 < endOf[node] && amount[node + 1] >= 0.9 * amount[0]) ++node;
-    const top = rowTop(depthOf[node]);
-    view.scrollTop = flames ? top + 3 * rowHeight - height : top - 2 * rowHeight;
   }
 
   function flip() {
     flames = !flames;
     byId('flip').setAttribute('aria-pressed', String(flames));
-    if (zoom === 0) scrollToFork(); else reveal(zoom, 2);
+    beginWith(zoom === 0 ? fork : zoom);
     draw();
   }
 
@@ -478,6 +475,6 @@
   resize();
   showCrumbs();
   describe({node: 0}, byId('details'));
-  scrollToFork();
+  beginWith(fork);
   draw();
 })();

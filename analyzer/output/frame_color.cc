@@ -34,17 +34,24 @@ FrameColor ColorOf(const model::Frame& frame) {
   // Hues far enough apart to be told from each other side by side.
   constexpr std::array<uint16_t, 8> kWarm = {2, 18, 32, 46, 278, 306, 326, 344};
   constexpr std::array<uint16_t, 7> kCool = {112, 136, 160, 178, 196, 212, 228};
-  const auto lightness = static_cast<int8_t>(StableHash(frame.function) % 9 - 4);
+  // What is alike lies close together: functions of one library differ by shades of its hue.
+  const uint64_t function = StableHash(frame.function);
+  const auto lightness = static_cast<int8_t>(function % 9) - 4;
+  const auto turn = static_cast<int>(function / 9 % 9) - 4;
+  const auto shade = [&](int hue, int saturation) {
+    return FrameColor{static_cast<uint16_t>((hue + turn + 360) % 360),
+                      static_cast<uint8_t>(saturation + turn), static_cast<int8_t>(lightness)};
+  };
   switch (frame.kind) {
     case model::Frame::Kind::kPython:
     case model::Frame::Kind::kBehalf:
-      return {kCool[StableHash(BaseName(frame.file)) % kCool.size()], 58, lightness};
+      return shade(kCool[StableHash(BaseName(frame.file)) % kCool.size()], 58);
     case model::Frame::Kind::kNative:
-      if (frame.module.empty()) return {30, 8, lightness};
-      if (IsBackground(frame.module)) return {28, 26, lightness};
-      return {kWarm[StableHash(frame.module) % kWarm.size()], 72, lightness};
+      if (frame.module.empty()) return shade(30, 8);
+      if (IsBackground(frame.module)) return shade(34 + 3 * turn, 30);
+      return shade(kWarm[StableHash(frame.module) % kWarm.size()], 72);
     case model::Frame::Kind::kSynthetic:
-      return {0, 0, 0};
+      return {};
   }
   return {};
 }
