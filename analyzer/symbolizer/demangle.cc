@@ -8,11 +8,15 @@
 #define HAVE_DECL_BASENAME 1
 #include <libiberty/demangle.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 namespace heapecho::symbolizer {
 namespace {
@@ -25,20 +29,41 @@ struct Free {
 };
 using Text = std::unique_ptr<char, Free>;
 
-}  // namespace
+// What GCC and LLVM append to the name of a part or a copy of a function; a number may follow.
+constexpr absl::string_view kSuffixes[] = {".part",     ".isra", ".constprop",  ".cold",  ".hot",
+                                           ".lto_priv", ".llvm", ".localalias", ".clone", ".warm"};
 
-bool IsMangled(const char* name) {
-  const absl::string_view text(name);
-  return absl::StartsWith(text, "_Z") || absl::StartsWith(text, "_R");
+absl::string_view WithoutSuffixes(absl::string_view name) {
+  for (;;) {
+    const size_t digits = name.size() - std::min(name.size(), name.find_last_not_of("0123456789") + 1);
+    absl::string_view rest = name;
+    if (digits != 0) {
+      rest.remove_suffix(digits);
+      if (!absl::ConsumeSuffix(&rest, ".")) return name;
+    }
+    const auto is_at_end = [&rest](absl::string_view suffix) {
+      return rest.size() > suffix.size() && absl::EndsWith(rest, suffix);
+    };
+    const auto* suffix = std::find_if(std::begin(kSuffixes), std::end(kSuffixes), is_at_end);
+    if (suffix == std::end(kSuffixes)) return name;
+    name = rest.substr(0, rest.size() - suffix->size());
+  }
 }
 
-std::string Demangle(const char* name) {
-  if (!IsMangled(name) || absl::string_view(name).size() > kMaxLength) return name;
+}  // namespace
+
+bool IsMangled(absl::string_view name) {
+  return absl::StartsWith(name, "_Z") || absl::StartsWith(name, "_R");
+}
+
+std::string Demangle(std::string name) {
+  name.resize(WithoutSuffixes(name).size());
+  if (!IsMangled(name) || name.size() > kMaxLength) return name;
   // Rust first: its old scheme is valid C++ too, with the hash as a last component and $-escapes.
-  if (Text rust{rust_demangle(name, 0)}) return rust.get();
+  if (Text rust{rust_demangle(name.c_str(), 0)}) return rust.get();
   int status = 0;
-  if (Text cxx{abi::__cxa_demangle(name, nullptr, nullptr, &status)}; status == 0 && cxx) return cxx.get();
-  return name;
+  Text cxx{abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status)};
+  return status == 0 && cxx ? cxx.get() : name;
 }
 
 }  // namespace heapecho::symbolizer

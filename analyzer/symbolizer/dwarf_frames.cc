@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <utility>
 
 namespace heapecho::symbolizer {
@@ -105,8 +106,80 @@ std::string FileOf(Dwarf_Die* unit, uint32_t index) {
   return String(dwarf_filesrc(files, index, nullptr, nullptr));
 }
 
+bool HasScopes(int language) {
+  // Of DWARF 6, which compilers write already and dwarf.h does not know yet.
+  constexpr int kCxx17 = 0x2b, kCxx20 = 0x2c;
+  switch (language) {
+    case kCxx17:
+    case kCxx20:
+    case DW_LANG_C_plus_plus:
+    case DW_LANG_C_plus_plus_03:
+    case DW_LANG_C_plus_plus_11:
+    case DW_LANG_C_plus_plus_14:
+    case DW_LANG_Rust:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The entry that first declared a function: what an inlined copy or a definition refers to.
+Dwarf_Die DeclarationOf(Dwarf_Die die) {
+  for (int i = 0; i < kMaxDepth; ++i) {
+    Dwarf_Attribute reference;
+    Dwarf_Die next;
+    if ((dwarf_attr(&die, DW_AT_abstract_origin, &reference) == nullptr &&
+         dwarf_attr(&die, DW_AT_specification, &reference) == nullptr) ||
+        dwarf_formref_die(&reference, &next) == nullptr) {
+      break;
+    }
+    die = next;
+  }
+  return die;
+}
+
+// "a::B::" for what is declared in class B of namespace a.
+std::string ScopeOf(Dwarf_Die* die) {
+  std::string scope;
+  Dwarf_Die* scopes = nullptr;
+  const int count = dwarf_getscopes_die(die, &scopes);
+  for (int i = 1; i < count; ++i) {  // 0 is the entry itself
+    const char* name = dwarf_diename(&scopes[i]);
+    switch (dwarf_tag(&scopes[i])) {
+      case DW_TAG_namespace:
+        scope.insert(0, std::string(name == nullptr ? "(anonymous namespace)" : name) + "::");
+        break;
+      case DW_TAG_class_type:
+      case DW_TAG_structure_type:
+      case DW_TAG_union_type:
+        if (name != nullptr) scope.insert(0, std::string(name) + "::");
+        break;
+      default:
+        break;
+    }
+  }
+  if (count > 0) std::free(scopes);
+  return scope;
+}
+
+}  // namespace
+
+// Functions of internal linkage have no linkage name to say their scope. elfutils walks the unit for it:
+// hence the cache.
+std::string DwarfFrames::ScopedName(Dwarf_Die* die) {
+  const std::string name = String(dwarf_diename(die));
+  Dwarf_Die declaration = DeclarationOf(*die);
+  Dwarf_Die unit;
+  if (dwarf_diecu(&declaration, &unit, nullptr, nullptr) == nullptr || !HasScopes(dwarf_srclang(&unit)))
+    return name;
+  const auto [entry, is_new] = scoped_names_.try_emplace(dwarf_dieoffset(&declaration));
+  if (is_new) entry->second = ScopeOf(&declaration) + name;
+  return entry->second;
+}
+
 // `around`: outermost first. Innermost first out; each caller's place is where the next inner one was called.
-std::vector<DwarfFrame> FramesOf(Dwarf_Die* unit, std::vector<Dwarf_Die>& around, Dwarf_Addr address) {
+std::vector<DwarfFrame> DwarfFrames::FramesOf(Dwarf_Die* unit, std::vector<Dwarf_Die>& around,
+                                              Dwarf_Addr address) {
   std::vector<DwarfFrame> frames;
   std::string file;
   uint32_t line = 0;
@@ -116,7 +189,9 @@ std::vector<DwarfFrame> FramesOf(Dwarf_Die* unit, std::vector<Dwarf_Die>& around
     file = String(dwarf_linesrc(row, nullptr, nullptr));
   }
   for (auto die = around.rbegin(); die != around.rend(); ++die) {
-    frames.push_back({LinkageName(&*die), String(dwarf_diename(&*die)), std::move(file), line});
+    std::string linkage_name = LinkageName(&*die);
+    std::string name = linkage_name.empty() ? ScopedName(&*die) : String(dwarf_diename(&*die));
+    frames.push_back({std::move(linkage_name), std::move(name), std::move(file), line});
     if (dwarf_tag(&*die) != DW_TAG_inlined_subroutine) break;  // a nested function's own frame ends here
     file = FileOf(unit, Number(&*die, DW_AT_call_file));
     line = Number(&*die, DW_AT_call_line);
@@ -124,8 +199,6 @@ std::vector<DwarfFrame> FramesOf(Dwarf_Die* unit, std::vector<Dwarf_Die>& around
   if (frames.empty() && line != 0) frames.push_back({{}, {}, std::move(file), line});
   return frames;
 }
-
-}  // namespace
 
 DwarfFrames::DwarfFrames(const ModuleFile& file) : dwarf_(dwfl_module_getdwarf(file.dwfl(), &bias_)) {
   if (dwarf_ == nullptr) return;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "analyzer/symbolizer/interval_index.h"
 #include "analyzer/symbolizer/module_file.h"
@@ -14,7 +15,7 @@ namespace heapecho::symbolizer {
 
 struct DwarfFrame {
   std::string linkage_name;  // as the linker spells it; empty for C
-  std::string name;          // as the source spells it, without scope; may be empty
+  std::string name;          // as the source spells it, without parameters; may be empty
   std::string file;          // empty when not known
   uint32_t line = 0;         // 0: not known
 };
@@ -38,10 +39,14 @@ class DwarfFrames {
   size_t rows() const { return rows_; }
 
  private:
+  std::string ScopedName(Dwarf_Die* die);
+  std::vector<DwarfFrame> FramesOf(Dwarf_Die* unit, std::vector<Dwarf_Die>& around, Dwarf_Addr address);
+
   Dwarf* dwarf_ = nullptr;
   Dwarf_Addr bias_ = 0;             // DWARF's address + bias_ = the ELF's virtual address
   IntervalIndex<Dwarf_Off> units_;  // offset of the unit's root entry
   size_t rows_ = 0;
+  absl::flat_hash_map<Dwarf_Off, std::string> scoped_names_;  // by the entry that declares the function
 };
 
 }  // namespace heapecho::symbolizer

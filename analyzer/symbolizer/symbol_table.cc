@@ -73,8 +73,15 @@ SymbolTable::SymbolTable(const ModuleFile& file) {
   std::vector<Symbol> symbols = ReadSymbols(file.dwfl());
   std::sort(symbols.begin(), symbols.end(), [](const Symbol& a, const Symbol& b) {
     if (a.start != b.start) return a.start < b.start;
+    if ((a.size == 0) != (b.size == 0)) return b.size == 0;
     if (a.preference != b.preference) return a.preference < b.preference;
     return std::string_view(a.name) < std::string_view(b.name);
+  });
+  uint64_t sized_until = 0;
+  std::erase_if(symbols, [&sized_until](const Symbol& symbol) {
+    if (symbol.size == 0) return symbol.start < sized_until;
+    sized_until = std::max(sized_until, symbol.start + std::min(symbol.size, UINT64_MAX - symbol.start));
+    return false;
   });
   std::vector<IntervalIndex<const char*>::Entry> entries(symbols.size());
   uint64_t next = UINT64_MAX;  // where the following distinct symbol starts

@@ -124,16 +124,8 @@ class ElfSymbolizer : public Symbolizer {
       const bool outermost = i + 1 == dwarf.size();
       DwarfFrame& from = dwarf[i];
       model::Frame frame;
-      // A linker's name says the scope and the parameters, so any such name goes before a bare one.
-      if (!from.linkage_name.empty()) {
-        frame.function = Demangled(from.linkage_name);
-      } else if (outermost && !symbol.empty() && (from.name.empty() || IsMangled(symbol.c_str()))) {
-        frame.function = Demangled(symbol);
-      } else if (!from.name.empty()) {
-        frame.function = std::move(from.name);
-      } else {
-        frame.function = absl::StrFormat("0x%x", address);
-      }
+      frame.function = FunctionName(from, outermost ? symbol : std::string());
+      if (frame.function.empty()) frame.function = absl::StrFormat("0x%x", address);
       frame.file = std::move(from.file);
       frame.line = from.line;
       frame.module = module;
@@ -143,9 +135,17 @@ class ElfSymbolizer : public Symbolizer {
     return frames;
   }
 
+  // A mangled name goes before a bare one, it says scope and parameters; the symbol table's before DWARF's
+  // (malloc, not __libc_malloc), except that it knows no inlined functions. Empty: neither has one.
+  std::string FunctionName(const DwarfFrame& dwarf, const std::string& symbol) {
+    if (IsMangled(dwarf.linkage_name)) return Demangled(dwarf.linkage_name);
+    if (!symbol.empty()) return Demangled(symbol);
+    return dwarf.name;
+  }
+
   const std::string& Demangled(const std::string& name) {
     const auto [entry, is_new] = demangled_.try_emplace(name);
-    if (is_new) entry->second = Demangle(name.c_str());
+    if (is_new) entry->second = Demangle(name);
     return entry->second;
   }
 
