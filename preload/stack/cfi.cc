@@ -320,7 +320,7 @@ class Program {
   }
 
  private:
-  static constexpr size_t kRemembered = 2;
+  static constexpr size_t kRemembered = 1;
 
   void Set(uint64_t number, RuleKind kind, int64_t value) {
     if (number >= kRegisters) return;  // a vector register: no frame hangs on it

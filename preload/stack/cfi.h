@@ -61,7 +61,7 @@ enum class CfiResult : uint8_t {
   kUnknownRegister // needs a register that the walk has not followed
 };
 
-// Runs the program up to the row of `ip`. Left to libunwind: more than two remembered rows.
+// Runs the program up to the row of `ip`. Left to libunwind: rows remembered one above the other.
 CfiResult FindRow(const CfiSection& section, const FrameDescription& description, uintptr_t ip,
                   Row* row);
 

@@ -68,13 +68,20 @@ struct Walk {
 
 // The way for every frame: find its description, run its program, apply the row. Caches the row where that
 // is possible.
-__attribute__((noinline)) Step StepSlowly(Walk* walk, StackReader* stack, uint64_t mixture,
-                                          uintptr_t* cfa) {
-  CfiSection section;
+__attribute__((noinline)) Step StepSlowly(const CfiSection& section, Walk* walk, StackReader* stack,
+                                          uint64_t mixture, NativeFrame* frame) {
+  uintptr_t* const cfa = &frame->cfa;
   FrameDescription description;
-  if (!CfiSectionOf(walk->lookup, &section) ||
-      !FindFrameDescription(section, walk->lookup, &description)) {
-    return Step::kBroken;
+  if (!FindFrameDescription(section, walk->lookup, &description)) {
+    // A return address that no call pushed, at the very beginning of a function: where a context that was
+    // made by hand (makecontext) goes when its function returns. Nothing called that.
+    const uintptr_t back = walk->lookup + 1;
+    if (back != walk->registers.value[kReturnAddress] ||
+        !FindFrameDescription(section, back, &description) || description.begin != back) {
+      return Step::kBroken;
+    }
+    frame->ip = back;
+    return Step::kOutermost;
   }
   Row row;
   CfiResult result = FindRow(section, description, walk->lookup, &row);
@@ -174,7 +181,12 @@ NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* 
     if (row.base() != CompactRow::kNone) {
       step = StepQuickly(row, &walk, &stack, &frame.cfa);
     } else {
-      step = StepSlowly(&walk, &stack, mixture, &frame.cfa);
+      // Asked for here, so that what a new module takes of the stack does not come on top of what the
+      // step takes.
+      CfiSection section;
+      step = CfiSectionOf(walk.lookup, &section)
+                 ? StepSlowly(section, &walk, &stack, mixture, &frame)
+                 : Step::kBroken;
     }
     if (step == Step::kNeedsAllRegisters) {
       // Rare: from the start again, this time following every register.

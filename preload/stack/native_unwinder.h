@@ -10,7 +10,7 @@ namespace heapecho::stack {
 struct NativeFrame {
   uintptr_t ip;   // made for looking up: return address - 1; the exact instruction if a signal interrupted
   uintptr_t cfa;  // canonical frame address: the stack pointer before the call that made this frame;
-                  // 0: not known (the frame that a broken walk ended at)
+                  // 0: not known (where a broken walk ended, and below a context made by hand)
 };
 
 // Registers of the frame the walk starts in, as CFI rules need them (capture_registers.h takes them).

@@ -123,7 +123,7 @@ void ReadMaps(Table* table, char* buffer) {
   table->count.store(count, std::memory_order_relaxed);
 }
 
-bool Rebuild(Tables* tables, bool changed) {
+__attribute__((noinline)) bool Rebuild(Tables* tables, bool changed) {
   const uint64_t began = NowNs();
   if (!changed && began < g_next_rebuild_ns.load(std::memory_order_relaxed)) return false;
   const long self = base::Syscall(SYS_getpid);
