@@ -45,7 +45,7 @@ struct Options {
   model::Value value = model::Value::kLive;
   model::Unit unit = model::Unit::kBytes;  // what sites are ranked by
   By by = By::kNone;
-  Where where;
+  Where where{};
 };
 
 // The threads of the peak are not recorded; those of what was allocated are known only for the recent past

@@ -45,7 +45,7 @@ class Symbolizer {
 struct ElfOptions {
   // Put in front of every module path and debug directory: the root of the image that was recorded.
   // Empty: this machine's own root.
-  std::string sysroot;
+  std::string sysroot{};
   std::vector<std::string> debug_directories = {"/usr/lib/debug"};
 };
 
