@@ -25,14 +25,15 @@ std::string CheckModules(const std::vector<Module>& modules) {
   uint32_t previous = 0;
   for (const Module& module : modules) {
     if (module.id <= previous) return absl::StrCat("module ", module.id, " is out of order");
-    if (module.start > module.end) return absl::StrCat("module ", module.id, " ends before it starts");
+    if (module.start > module.end)
+      return absl::StrCat("module ", module.id, " ends before it starts");
     previous = module.id;
   }
   return "";
 }
 
-// Depths are found by walking up to the next known one and back, so that a long chain costs no recursion
-// and the whole tree is walked once.
+// Depths are found by walking up to the next known one and back, so that a long chain costs no
+// recursion and the whole tree is walked once.
 std::string CheckNodes(const std::vector<Node>& nodes, const std::vector<Module>& modules) {
   if (nodes.empty()) return "there is no root node";
   if (nodes[0].parent != 0) return "the root node has a parent";

@@ -32,8 +32,8 @@ const char* DomainName(Domain domain);  // "malloc", "python", "arrow", "mmap"
 
 struct Module {
   uint16_t id = 0;  // as frames name it
-  std::string path;
-  std::string build_id;  // lower-case hex; empty: none
+  std::string path{};
+  std::string build_id{};  // lower-case hex; empty: none
   uint64_t bias = 0;     // run-time address minus ELF virtual address
   uint64_t start = 0, end = 0;
   uint64_t loaded_ns = 0, unloaded_ns = 0;  // monotonic; 0: never unloaded
@@ -69,10 +69,10 @@ struct Stack {
   bool broken = false;       // the walk ended early
   uint64_t first_seen_ns = 0;
   uint32_t samples = 0;
-  Estimate allocated;
-  Estimate freed;            // variances are not recorded: zero
-  Estimate live;             // as the process kept it; the live set below says the same entry by entry
-  Estimate peak;             // at the process's high-water mark
+  Estimate allocated{};
+  Estimate freed{};          // variances are not recorded: zero
+  Estimate live{};           // as the process kept it; the live set below says the same entry by entry
+  Estimate peak{};           // at the process's high-water mark
 };
 
 struct LiveBlock {
@@ -82,7 +82,7 @@ struct LiveBlock {
   double weight = 1;        // objects
   uint32_t interval = 1;    // bytes
   uint32_t thread = 0;
-  StackId stack;
+  StackId stack{};
   bool inherited = false;   // allocated by the process this one was forked from
   Estimate ToEstimate() const;  // w, size * w, and the variances w^2 (1 - 1/w)
 };
@@ -94,11 +94,11 @@ struct Event {
   uint64_t time_ns = 0, address = 0, size = 0, allocated_ns = 0;
   double weight = 1;
   uint32_t interval = 1, thread = 0;
-  StackId stack;
+  StackId stack{};
 };
 
 struct Counter {
-  std::string name;
+  std::string name{};
   uint64_t value = 0;
 };
 
@@ -107,7 +107,7 @@ enum class RecordingEnd : uint8_t { kNone, kDiskFull, kRemap, kIoError, kUnknown
 
 // One part of the file, for those who ask where its budget went.
 struct SectionInfo {
-  std::string name;          // "stacks", "events", ...; "kind 17" when not known
+  std::string name{};        // "stacks", "events", ...; "kind 17" when not known
   uint64_t offset = 0;       // bytes
   uint64_t size = 0;         // bytes reserved
   uint64_t record_size = 0;  // bytes; 1 for logs

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was wrong with a recording, collected while it is read: each kind of damage once, with its count.
+// What was wrong with a recording, collected while it is read: each kind of damage once, with its
+// count.
 #pragma once
 
 #include <cstdint>

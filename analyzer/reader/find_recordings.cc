@@ -19,7 +19,8 @@ namespace {
 
 absl::StatusOr<std::vector<std::string>> ListDirectory(const std::string& path) {
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(path.c_str()), closedir);
-  if (directory == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be listed"));
+  if (directory == nullptr)
+    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be listed"));
   std::vector<std::string> files;
   const char* separator = absl::EndsWith(path, "/") ? "" : "/";
   while (const dirent* entry = readdir(directory.get())) {

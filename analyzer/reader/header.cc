@@ -14,8 +14,8 @@ model::RecordingId ToId(const uint8_t (&bytes)[16]) {
   return id;
 }
 
-// Totals are added to and taken from without a lock, so one may be below zero for a moment, or for ever if
-// the process was killed in it.
+// Totals are added to and taken from without a lock, so one may be below zero for a moment, or for
+// ever if the process was killed in it.
 double FromFixedPoint(uint64_t value, Complaints& complaints) {
   if (static_cast<int64_t>(value) < 0) {
     complaints.Count("totals are below zero; they count as zero");
@@ -29,7 +29,8 @@ double ToVariance(double value, Complaints& complaints) {
   constexpr double kRounding = -1e6;
   constexpr double kMost = 1e60;  // far beyond any address space; sums of such still are numbers
   if (value >= 0 && value <= kMost) return value;
-  if (!(value >= kRounding && value < 0)) complaints.Count("variances are no numbers; they count as zero");
+  if (!(value >= kRounding && value < 0))
+    complaints.Count("variances are no numbers; they count as zero");
   return 0;
 }
 
@@ -42,7 +43,8 @@ model::Estimate ToEstimate(const WireTotals& totals, Complaints& complaints) {
           .objects_variance = ToVariance(totals.objects_variance, complaints)};
 }
 
-void ReadHeader(const wire::FileHeader& header, model::Recording& recording, Complaints& complaints) {
+void ReadHeader(const wire::FileHeader& header, model::Recording& recording,
+                Complaints& complaints) {
   recording.id = ToId(header.id);
   recording.parent_id = ToId(header.parent_id);
   recording.boot_id = ToId(header.boot_id);
@@ -98,17 +100,16 @@ void ReadHeader(const wire::FileHeader& header, model::Recording& recording, Com
       recording.recording_end = model::RecordingEnd::kUnknown;
   }
 
-  recording.allocated =
-      ToEstimate({header.allocated_bytes, header.allocated_objects, header.allocated_variance,
-                  header.allocated_object_variance},
-                 complaints);
+  recording.allocated = ToEstimate({header.allocated_bytes, header.allocated_objects,
+                                    header.allocated_variance, header.allocated_object_variance},
+                                   complaints);
   recording.freed = ToEstimate({header.freed_bytes, header.freed_objects, 0, 0}, complaints);
-  recording.live = ToEstimate({header.live_bytes, header.live_objects, header.live_variance,
-                               header.live_object_variance},
-                              complaints);
-  recording.peak = ToEstimate({header.peak_bytes, header.peak_objects, header.peak_variance,
-                               header.peak_object_variance},
-                              complaints);
+  recording.live = ToEstimate(
+      {header.live_bytes, header.live_objects, header.live_variance, header.live_object_variance},
+      complaints);
+  recording.peak = ToEstimate(
+      {header.peak_bytes, header.peak_objects, header.peak_variance, header.peak_object_variance},
+      complaints);
 }
 
 }  // namespace heapecho::reader

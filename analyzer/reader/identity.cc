@@ -72,7 +72,8 @@ void Take(wire::IdentityKey key, std::string_view value, model::Identity& identi
       identity.cgroup += value;
       break;
     case wire::IdentityKey::kCgroupLimit:
-      if (!absl::SimpleAtoi(absl::string_view(value.data(), value.size()), &identity.cgroup_limit)) {
+      if (!absl::SimpleAtoi(absl::string_view(value.data(), value.size()),
+                            &identity.cgroup_limit)) {
         identity.cgroup_limit = 0;
         complaints.Say("the cgroup's limit is no number");
       }

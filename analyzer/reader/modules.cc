@@ -12,18 +12,21 @@
 namespace heapecho::reader {
 namespace {
 
-// A record that tells a consistent story about its own size. Threads append side by side, so a killed process
-// may leave one unwritten between whole ones; the log goes on at the next that passes.
+// A record that tells a consistent story about its own size. Threads append side by side, so a
+// killed process may leave one unwritten between whole ones; the log goes on at the next that
+// passes.
 bool IsWhole(const wire::ModuleRecord& record, size_t bytes_left) {
-  if (record.length < sizeof record || record.length % 8 != 0 || record.length > bytes_left) return false;
+  if (record.length < sizeof record || record.length % 8 != 0 || record.length > bytes_left)
+    return false;
   if (record.id == 0) return false;
   if (record.kind == static_cast<uint16_t>(wire::ModuleRecordKind::kUnloaded)) return true;
   const uint64_t tail = uint64_t{record.build_id_length} + record.path_length;
   return tail <= record.length - sizeof record;
 }
 
-void Take(const wire::ModuleRecord& record, std::string_view tail, std::vector<model::Module*>& by_id,
-          std::vector<model::Module>& modules, Complaints& complaints) {
+void Take(const wire::ModuleRecord& record, std::string_view tail,
+          std::vector<model::Module*>& by_id, std::vector<model::Module>& modules,
+          Complaints& complaints) {
   model::Module*& slot = by_id[record.id];
   switch (static_cast<wire::ModuleRecordKind>(record.kind)) {
     case wire::ModuleRecordKind::kLoaded: {
@@ -33,7 +36,8 @@ void Take(const wire::ModuleRecord& record, std::string_view tail, std::vector<m
       }
       slot = &modules.emplace_back();
       slot->id = record.id;
-      slot->build_id = absl::BytesToHexString(absl::string_view(tail.data(), record.build_id_length));
+      slot->build_id =
+          absl::BytesToHexString(absl::string_view(tail.data(), record.build_id_length));
       slot->path = tail.substr(record.build_id_length, record.path_length);
       slot->bias = record.bias;
       slot->start = record.start;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The steps of reading a recording, one a file; reader.cc calls them in an order that suits a file which is
-// being written: what refers to something is read before what it refers to. Each makes its part of the model
-// valid and complains about what it had to leave out. Not part of the room's interface.
+// The steps of reading a recording, one a file; reader.cc calls them in an order that suits a file
+// which is being written: what refers to something is read before what it refers to. Each makes its
+// part of the model valid and complains about what it had to leave out. Not part of the room's
+// interface.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@
 namespace heapecho::reader {
 
 // header.cc. Sums that are no numbers become zero.
-void ReadHeader(const wire::FileHeader& header, model::Recording& recording, Complaints& complaints);
+void ReadHeader(const wire::FileHeader& header, model::Recording& recording,
+                Complaints& complaints);
 // Fixed point to estimates, for the process's totals and for those of stacks.
 struct WireTotals {
   uint64_t bytes, objects;
@@ -24,21 +26,27 @@ struct WireTotals {
 model::Estimate ToEstimate(const WireTotals& totals, Complaints& complaints);
 
 // identity.cc
-void ReadIdentity(Source& source, const Part& part, model::Recording& recording, Complaints& complaints);
-void ReadCounters(Source& source, const Part& part, model::Recording& recording, Complaints& complaints);
+void ReadIdentity(Source& source, const Part& part, model::Recording& recording,
+                  Complaints& complaints);
+void ReadCounters(Source& source, const Part& part, model::Recording& recording,
+                  Complaints& complaints);
 
 // modules.cc
-void ReadModules(Source& source, const Part& part, model::Recording& recording, Complaints& complaints);
+void ReadModules(Source& source, const Part& part, model::Recording& recording,
+                 Complaints& complaints);
 
 // samples.cc. Stack ids are those of the file until ResolveStacks() has seen all stacks.
-void ReadLive(Source& source, const Part& part, model::Recording& recording, Complaints& complaints);
-void ReadEvents(Source& source, const Part& part, model::Recording& recording, Complaints& complaints);
+void ReadLive(Source& source, const Part& part, model::Recording& recording,
+              Complaints& complaints);
+void ReadEvents(Source& source, const Part& part, model::Recording& recording,
+                Complaints& complaints);
 void ResolveStacks(model::Recording& recording, Complaints& complaints);
 
 // stacks.cc. ReadStacks before ReadNodes, since the process writes them the other way round.
 void ReadStacks(Source& source, const Part& part, uint32_t peak_mark, model::Recording& recording,
                 Complaints& complaints);
-void ReadNodes(Source& source, const Part& part, model::Recording& recording, Complaints& complaints);
+void ReadNodes(Source& source, const Part& part, model::Recording& recording,
+               Complaints& complaints);
 // Cuts chains that do not end and leaves that are not there; names modules that are missing.
 void RepairNodes(model::Recording& recording, Complaints& complaints);
 

@@ -29,21 +29,25 @@ absl::Status LoadHeader(Source& source, const std::string& name, wire::FileHeade
   const size_t got = source.Read(0, sizeof *header, header);
   if (!source.error().empty()) return fail("cannot be read: ", source.error());
   if (got == 0) return fail("is empty");
-  if (got < sizeof header->magic) return fail("is no heapecho recording: it has only ", got, " bytes");
+  if (got < sizeof header->magic)
+    return fail("is no heapecho recording: it has only ", got, " bytes");
   if (header->magic != wire::kMagic) {
     return fail(header->magic == 0 ? "is no heapecho recording, or one that was never begun"
                                    : "is no heapecho recording");
   }
   if (got < sizeof *header) {
-    return fail("is cut off inside its header: ", source.size(), " of ", wire::kHeaderSize, " bytes");
+    return fail("is cut off inside its header: ", source.size(), " of ", wire::kHeaderSize,
+                " bytes");
   }
   if (header->version != wire::kVersion) {
-    return fail("has format version ", header->version, "; this heapecho reads version ", wire::kVersion);
+    return fail("has format version ", header->version, "; this heapecho reads version ",
+                wire::kVersion);
   }
   return absl::OkStatus();
 }
 
-void CheckStaticWords(const wire::FileHeader& header, const Source& source, Complaints& complaints) {
+void CheckStaticWords(const wire::FileHeader& header, const Source& source,
+                      Complaints& complaints) {
   uint64_t words[offsetof(wire::FileHeader, static_check) / 8];
   __builtin_memcpy(words, &header, sizeof words);
   if (wire::CheckWords(words, std::size(words), wire::kMagic) != header.static_check) {

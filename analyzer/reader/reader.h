@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes to a recording: the one door through which files come in. Trusts nothing that they say.
 //
-// What the result promises: Recording::CheckValid() is empty, whatever the bytes were. A recording that is
-// damaged, cut off or being written at this moment gives what it holds, and `warnings` say in words what was
-// left out. Only a file that cannot be told for a recording of a known version is an error: one line that
-// begins with its name and says what is wrong.
-// Memory: at most about twice the bytes that are present (a sparse file's holes are neither read nor kept),
-// whatever sizes and indices the file claims. Thread-safe in that calls share nothing.
+// What the result promises: Recording::CheckValid() is empty, whatever the bytes were. A recording
+// that is damaged, cut off or being written at this moment gives what it holds, and `warnings` say
+// in words what was left out. Only a file that cannot be told for a recording of a known version is
+// an error: one line that begins with its name and says what is wrong. Memory: at most about twice
+// the bytes that are present (a sparse file's holes are neither read nor kept), whatever sizes and
+// indices the file claims. Thread-safe in that calls share nothing.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,7 @@ namespace heapecho::reader {
 absl::StatusOr<model::Recording> ReadRecording(const std::string& path);
 
 // The same from memory; `name` stands for the path in the result and in errors.
-absl::StatusOr<model::Recording> ParseRecording(absl::Span<const uint8_t> bytes, const std::string& name);
+absl::StatusOr<model::Recording> ParseRecording(absl::Span<const uint8_t> bytes,
+                                                const std::string& name);
 
 }  // namespace heapecho::reader

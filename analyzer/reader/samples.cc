@@ -17,8 +17,8 @@ bool IsSound(const Record& record) {
   return record.weight >= 1 && record.weight <= kMostWeight && record.interval != 0;
 }
 
-// The record as it is a moment later: a running process may have been at it. Few looks, since in a damaged
-// file nothing changes.
+// The record as it is a moment later: a running process may have been at it. Few looks, since in a
+// damaged file nothing changes.
 class SecondLook {
  public:
   explicit SecondLook(Source& source) : source_(source) {}
@@ -47,8 +47,8 @@ std::vector<Block> FindBlocks(Source& source, const Part& part, Complaints& comp
   uint64_t next = 0;
   for (const ByteRange& range :
        source.Present(part.offset, part.offset + part.records * part.record_size)) {
-    const uint64_t end = std::min(
-        part.records, (range.end - part.offset + part.record_size - 1) / part.record_size);
+    const uint64_t end =
+        std::min(part.records, (range.end - part.offset + part.record_size - 1) / part.record_size);
     next = std::max(next, (range.begin - part.offset) / part.record_size);
     for (; next < end; ++next) {
       wire::BlockHeader header;
@@ -96,14 +96,15 @@ void ReadLive(Source& source, const Part& part, model::Recording& recording, Com
       ++recording.torn_live;
       return;
     }
-    recording.live_blocks.push_back({.address = record.address,
-                                     .size = record.size,
-                                     .time_ns = record.time_ns,
-                                     .weight = record.weight,
-                                     .interval = record.interval,
-                                     .thread = record.thread,
-                                     .stack = {record.stack},
-                                     .inherited = forked && record.time_ns < recording.forked_at_ns});
+    recording.live_blocks.push_back(
+        {.address = record.address,
+         .size = record.size,
+         .time_ns = record.time_ns,
+         .weight = record.weight,
+         .interval = record.interval,
+         .thread = record.thread,
+         .stack = {record.stack},
+         .inherited = forked && record.time_ns < recording.forked_at_ns});
     recording.last_event_ns = std::max(recording.last_event_ns, record.time_ns);
   });
   recording.torn_live += unread;
@@ -122,42 +123,46 @@ void ReadEvents(Source& source, const Part& part, model::Recording& recording,
         .size = per_block * sizeof(wire::EventRecord),
         .record_size = sizeof(wire::EventRecord),
         .records = per_block};
-    recording.torn_events += ForEachRecord(source, records, [&](uint64_t index, const uint8_t* bytes) {
-      auto record = Load<wire::EventRecord>(bytes);
-      const uint64_t seed = wire::EventSeed(block.sequence, index);
-      if (record.check != wire::CheckOf(record, seed)) {
-        // Not yet written in this round of the ring: zeros, or an event of the block's life before.
-        if (record.check == 0 && record.time_ns == 0) return;
-        if (record.check != 0 && record.time_ns <= block.started_ns) return;
-        if (!second_look.Read(records.offset + index * sizeof record, seed, &record)) {
-          ++recording.torn_events;
-          return;
-        }
-      }
-      if (record.kind != static_cast<uint8_t>(wire::EventKind::kAllocate) &&
-          record.kind != static_cast<uint8_t>(wire::EventKind::kFree)) {
-        return;  // of a kind that a later version may know
-      }
-      if (!IsSound(record) || record.domain > static_cast<uint8_t>(wire::Domain::kMmap)) {
-        ++recording.torn_events;
-        return;
-      }
-      const bool allocate = record.kind == static_cast<uint8_t>(wire::EventKind::kAllocate);
-      recording.events.push_back(
-          {.kind = allocate ? model::Event::Kind::kAllocate : model::Event::Kind::kFree,
-           .domain = static_cast<model::Domain>(record.domain),
-           .time_ns = record.time_ns,
-           .address = record.address,
-           .size = record.size,
-           .allocated_ns = record.allocated_ns,
-           .weight = record.weight,
-           .interval = record.interval,
-           .thread = record.thread,
-           .stack = {record.stack}});
-      recording.last_event_ns = std::max(recording.last_event_ns, record.time_ns);
-    });
+    recording.torn_events +=
+        ForEachRecord(source, records, [&](uint64_t index, const uint8_t* bytes) {
+          auto record = Load<wire::EventRecord>(bytes);
+          const uint64_t seed = wire::EventSeed(block.sequence, index);
+          if (record.check != wire::CheckOf(record, seed)) {
+            // Not yet written in this round of the ring: zeros, or an event of the block's life
+            // before.
+            if (record.check == 0 && record.time_ns == 0) return;
+            if (record.check != 0 && record.time_ns <= block.started_ns) return;
+            if (!second_look.Read(records.offset + index * sizeof record, seed, &record)) {
+              ++recording.torn_events;
+              return;
+            }
+          }
+          if (record.kind != static_cast<uint8_t>(wire::EventKind::kAllocate) &&
+              record.kind != static_cast<uint8_t>(wire::EventKind::kFree)) {
+            return;  // of a kind that a later version may know
+          }
+          if (!IsSound(record) || record.domain > static_cast<uint8_t>(wire::Domain::kMmap)) {
+            ++recording.torn_events;
+            return;
+          }
+          const bool allocate = record.kind == static_cast<uint8_t>(wire::EventKind::kAllocate);
+          recording.events.push_back(
+              {.kind = allocate ? model::Event::Kind::kAllocate : model::Event::Kind::kFree,
+               .domain = static_cast<model::Domain>(record.domain),
+               .time_ns = record.time_ns,
+               .address = record.address,
+               .size = record.size,
+               .allocated_ns = record.allocated_ns,
+               .weight = record.weight,
+               .interval = record.interval,
+               .thread = record.thread,
+               .stack = {record.stack}});
+          recording.last_event_ns = std::max(recording.last_event_ns, record.time_ns);
+        });
   }
-  const auto earlier = [](const model::Event& a, const model::Event& b) { return a.time_ns < b.time_ns; };
+  const auto earlier = [](const model::Event& a, const model::Event& b) {
+    return a.time_ns < b.time_ns;
+  };
   std::stable_sort(recording.events.begin(), recording.events.end(), earlier);
 }
 

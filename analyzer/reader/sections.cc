@@ -94,7 +94,8 @@ Sections::Sections(const wire::FileHeader& header, Source& source, Complaints& c
       }
     }
     if (why_not != nullptr) {
-      complaints.Say(absl::StrCat("section ", NameOf(section.kind), " ", why_not, " and was left out"));
+      complaints.Say(
+          absl::StrCat("section ", NameOf(section.kind), " ", why_not, " and was left out"));
     }
     const uint64_t there = section.offset < source.size() ? source.size() - section.offset : 0;
     entries_.push_back({.section = section,
@@ -109,7 +110,8 @@ Part Sections::PartOf(const Entry& entry) const {
   wire::Section now;
   uint64_t committed = entry.section.committed;
   const uint64_t at = offsetof(wire::FileHeader, sections) + entry.index * sizeof now;
-  if (source_.Read(at, sizeof now, &now) == sizeof now) committed = std::max(committed, now.committed);
+  if (source_.Read(at, sizeof now, &now) == sizeof now)
+    committed = std::max(committed, now.committed);
   const Known* known = FindKnown(entry.section.kind);
   const bool log = known == nullptr || known->record_size == 0;
   const uint32_t record_size = log ? 1 : entry.section.record_size;
@@ -153,13 +155,14 @@ uint64_t ForEachRecord(Source& source, const Part& part,
   uint64_t next = 0, unread = 0;
   for (const ByteRange& range :
        source.Present(part.offset, part.offset + part.records * part.record_size)) {
-    const uint64_t end = std::min(
-        part.records, (range.end - part.offset + part.record_size - 1) / part.record_size);
+    const uint64_t end =
+        std::min(part.records, (range.end - part.offset + part.record_size - 1) / part.record_size);
     next = std::max(next, (range.begin - part.offset) / part.record_size);
     while (next < end) {
       const uint64_t count = std::min(batch, end - next);
       buffer.resize(count * part.record_size);
-      const size_t got = source.Read(part.offset + next * part.record_size, buffer.size(), buffer.data());
+      const size_t got =
+          source.Read(part.offset + next * part.record_size, buffer.size(), buffer.data());
       const uint64_t whole = got / part.record_size;
       for (uint64_t i = 0; i < whole; ++i) visit(next + i, buffer.data() + i * part.record_size);
       unread += count - whole;
@@ -174,7 +177,8 @@ uint64_t PresentRecords(Source& source, const Part& part) {
   const std::vector<ByteRange> present =
       source.Present(part.offset, part.offset + part.records * part.record_size);
   if (present.empty()) return 0;
-  const uint64_t last = (present.back().end - part.offset + part.record_size - 1) / part.record_size;
+  const uint64_t last =
+      (present.back().end - part.offset + part.record_size - 1) / part.record_size;
   const uint64_t most = 2 * (CountBytes(present) / part.record_size + 1);
   return std::min({part.records, last, most});
 }

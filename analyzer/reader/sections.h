@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The section table of a recording, reduced to what can be read, and the walk over a section's records.
+// The section table of a recording, reduced to what can be read, and the walk over a section's
+// records.
 #pragma once
 
 #include <cstddef>
@@ -25,11 +26,12 @@ struct Part {
 
 class Sections {
  public:
-  // Takes the table as `header` has it. Sections that overlap, lie elsewhere than on pages behind the header,
-  // or have records of a size that cannot be are left out, and `complaints` say so.
+  // Takes the table as `header` has it. Sections that overlap, lie elsewhere than on pages behind
+  // the header, or have records of a size that cannot be are left out, and `complaints` say so.
   Sections(const wire::FileHeader& header, Source& source, Complaints& complaints);
 
-  // The section as it is now: a process that writes it may have committed more since. Empty when there is none.
+  // The section as it is now: a process that writes it may have committed more since. Empty when
+  // there is none.
   Part Find(wire::SectionKind kind) const;
 
   std::vector<model::SectionInfo> Describe() const;
@@ -48,13 +50,13 @@ class Sections {
   std::vector<Entry> entries_;
 };
 
-// Calls `visit` for each of the part's records that may hold something, ascending; those wholly in holes are
-// left out. The bytes are valid during the call. Returns how many could not be read.
+// Calls `visit` for each of the part's records that may hold something, ascending; those wholly in
+// holes are left out. The bytes are valid during the call. Returns how many could not be read.
 uint64_t ForEachRecord(Source& source, const Part& part,
                        absl::FunctionRef<void(uint64_t index, const uint8_t* bytes)> visit);
 
-// One more than the last record that lies in present bytes, but at most about twice as many records as those
-// bytes can hold: how long an array may be without holding holes in memory.
+// One more than the last record that lies in present bytes, but at most about twice as many records
+// as those bytes can hold: how long an array may be without holding holes in memory.
 uint64_t PresentRecords(Source& source, const Part& part);
 
 // The first `part.records` bytes of a log, bounded as PresentRecords() says.

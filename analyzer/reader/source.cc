@@ -76,14 +76,15 @@ class OpenedFile final : public Source {
     while (begin < end) {
       const off_t data = lseek(fd_, static_cast<off_t>(begin), SEEK_DATA);
       if (data < 0) {
-        if (errno == ENXIO) break;  // a hole up to the end of the file
+        if (errno == ENXIO) break;       // a hole up to the end of the file
         ranges.push_back({begin, end});  // a file system that knows no holes
         break;
       }
       const uint64_t from = std::max(begin, static_cast<uint64_t>(data));
       if (from >= end) break;
       const off_t hole = lseek(fd_, static_cast<off_t>(from), SEEK_HOLE);
-      // A hole where there was data a moment ago: the file is being changed. Nothing is lost by reading on.
+      // A hole where there was data a moment ago: the file is being changed. Nothing is lost by
+      // reading on.
       const uint64_t to = hole < 0 || static_cast<uint64_t>(hole) <= from
                               ? end
                               : std::min(end, static_cast<uint64_t>(hole));

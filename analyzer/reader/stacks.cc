@@ -53,8 +53,8 @@ model::Stack ToStack(const wire::StackRecord& record, uint32_t peak_mark, Compla
 
 void ReadStacks(Source& source, const Part& part, uint32_t peak_mark, model::Recording& recording,
                 Complaints& complaints) {
-  const uint64_t count = std::min<uint64_t>(PresentRecords(source, part),
-                                            std::numeric_limits<uint32_t>::max());
+  const uint64_t count =
+      std::min<uint64_t>(PresentRecords(source, part), std::numeric_limits<uint32_t>::max());
   recording.stacks.resize(std::max<uint64_t>(1, count));
   ForEachRecord(source, part, [&](uint64_t index, const uint8_t* bytes) {
     if (index >= count) return;
@@ -65,25 +65,26 @@ void ReadStacks(Source& source, const Part& part, uint32_t peak_mark, model::Rec
 }
 
 void ReadNodes(Source& source, const Part& part, model::Recording& recording, Complaints&) {
-  const uint64_t count = std::min<uint64_t>(PresentRecords(source, part),
-                                            std::numeric_limits<uint32_t>::max());
+  const uint64_t count =
+      std::min<uint64_t>(PresentRecords(source, part), std::numeric_limits<uint32_t>::max());
   recording.native_nodes.resize(std::max<uint64_t>(1, count));
   ForEachRecord(source, part, [&](uint64_t index, const uint8_t* bytes) {
     if (index >= count || index == 0) return;
     const auto record = Load<wire::NodeRecord>(bytes);
     const uint64_t location = uint64_t{record.location_high} << 32 | record.location_low;
-    recording.native_nodes[index] = {
-        .parent = record.parent,
-        .module = static_cast<uint16_t>(location >> kLocationBits),
-        .address = location & ((uint64_t{1} << kLocationBits) - 1)};
+    recording.native_nodes[index] = {.parent = record.parent,
+                                     .module = static_cast<uint16_t>(location >> kLocationBits),
+                                     .address = location & ((uint64_t{1} << kLocationBits) - 1)};
   });
 }
 
 void RepairNodes(model::Recording& recording, Complaints& complaints) {
   std::vector<model::Node>& nodes = recording.native_nodes;
-  // A node without a location was never written: a frame, but not one that can be said anything about.
+  // A node without a location was never written: a frame, but not one that can be said anything
+  // about.
   const auto is_written = [&nodes](uint64_t index) {
-    return index == 0 || (index < nodes.size() && (nodes[index].module != 0 || nodes[index].address != 0));
+    return index == 0 ||
+           (index < nodes.size() && (nodes[index].module != 0 || nodes[index].address != 0));
   };
 
   constexpr uint16_t kUnseen = 0xffff, kOnPath = 0xfffe;
@@ -146,7 +147,8 @@ void RepairNodes(model::Recording& recording, Complaints& complaints) {
     if (known->test(id)) continue;
     known->set(id);
     added = true;
-    complaints.Count("modules are named by frames but not listed; their frames have addresses only");
+    complaints.Count(
+        "modules are named by frames but not listed; their frames have addresses only");
     model::Module& module = recording.modules.emplace_back();
     module.id = id;
   }

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recordings that several tests look at. What they hold is part of the tests that name them.
+#pragma once
+
+#include <cstdint>
+
+#include "tests/support/recording_builder.h"
+
+namespace heapecho::testing {
+
+// A forked worker that was never heard of again: two modules (one unloaded), three stacks that
+// share frames, one truncated, an inherited block, a freed one and two live ones, counters and
+// identity.
+RecordingBuilder SmallRecording();
+
+struct LargeShape {
+  uint32_t stacks = 30'000;
+  uint32_t live = 30'000;
+  uint32_t events = 500'000;
+};
+
+// As a busy service leaves it: deep stacks that share most frames, every section well used, the
+// budget of the default. The same shape gives the same bytes.
+RecordingBuilder LargeRecording(const LargeShape& shape);
+
+}  // namespace heapecho::testing

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each thing that CheckValid() says is not so, one broken recording each.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+
+#include "analyzer/model/recording.h"
+
+namespace heapecho::model {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Two modules, a chain of three frames, two stacks, a block and an event.
+Recording Valid() {
+  Recording recording;
+  recording.last_event_ns = 100;
+  recording.modules = {{.id = 1, .start = 10, .end = 20}, {.id = 4}};
+  recording.native_nodes = {
+      {}, {.parent = 0, .module = 1}, {.parent = 1, .module = 4}, {.parent = 2}};
+  recording.stacks = {{}, {.native_leaf = 3}};
+  recording.live_blocks = {{.address = 1, .size = 1, .time_ns = 100, .stack = {1}}};
+  recording.events = {{.time_ns = 50, .stack = {1}}, {.time_ns = 50}, {.time_ns = 100}};
+  recording.sections = {{.name = "stacks", .size = 256, .record_size = 128, .records = 2}};
+  return recording;
+}
+
+class CheckValid : public ::testing::Test {
+ protected:
+  void ExpectWrong(const std::string& what) {
+    EXPECT_THAT(recording_.CheckValid(), HasSubstr(what));
+  }
+
+  Recording recording_ = Valid();
+};
+
+TEST_F(CheckValid, AcceptsAWholeRecording) { EXPECT_EQ(recording_.CheckValid(), ""); }
+
+TEST_F(CheckValid, AcceptsAnEmptyOneWithItsRootAndItsUnknownStack) {
+  Recording empty;
+  empty.native_nodes = {{}};
+  empty.stacks = {{}};
+  EXPECT_EQ(empty.CheckValid(), "");
+}
+
+TEST_F(CheckValid, MissesTheRoot) {
+  recording_.native_nodes.clear();
+  ExpectWrong("no root node");
+}
+
+TEST_F(CheckValid, MissesTheUnknownStack) {
+  recording_.stacks.clear();
+  ExpectWrong("no unknown stack");
+}
+
+TEST_F(CheckValid, FindsAParentOutOfRange) {
+  recording_.native_nodes[2].parent = 4;
+  ExpectWrong("node 2 has no such parent");
+}
+
+TEST_F(CheckValid, FindsACircle) {
+  recording_.native_nodes[1].parent = 3;
+  ExpectWrong("too long");
+}
+
+TEST_F(CheckValid, FindsANodeThatIsItsOwnParent) {
+  recording_.native_nodes[1].parent = 1;
+  ExpectWrong("too long");
+}
+
+TEST_F(CheckValid, AcceptsTheDeepestChainAndNoDeeperOne) {
+  for (uint32_t depth = 3; depth < kMaxFrames; ++depth) {
+    recording_.native_nodes.push_back({.parent = depth});
+  }
+  EXPECT_EQ(recording_.CheckValid(), "");
+  recording_.native_nodes.push_back({.parent = kMaxFrames});
+  ExpectWrong("too long");
+}
+
+TEST_F(CheckValid, FindsAModuleThatIsNotListed) {
+  recording_.native_nodes[2].module = 3;
+  ExpectWrong("names module 3");
+}
+
+TEST_F(CheckValid, FindsModulesOutOfOrderOrTwice) {
+  recording_.modules[1].id = 1;
+  ExpectWrong("module 1 is out of order");
+}
+
+TEST_F(CheckValid, FindsAModuleThatEndsBeforeItStarts) {
+  recording_.modules[0].end = 9;
+  ExpectWrong("module 1 ends before");
+}
+
+TEST_F(CheckValid, FindsALeafOutOfRange) {
+  recording_.stacks[1].native_leaf = 4;
+  ExpectWrong("stack 1 has no such leaf");
+}
+
+TEST_F(CheckValid, FindsAnUnknownDomain) {
+  recording_.stacks[1].domain = static_cast<Domain>(4);
+  ExpectWrong("stack 1 has no such domain");
+}
+
+TEST_F(CheckValid, FindsTotalsThatAreNoNumbers) {
+  recording_.stacks[1].live.bytes = std::numeric_limits<double>::quiet_NaN();
+  ExpectWrong("stack 1 has totals");
+  recording_ = Valid();
+  recording_.peak.bytes_variance = -1;
+  ExpectWrong("process's totals");
+  recording_ = Valid();
+  recording_.live.objects = std::numeric_limits<double>::infinity();
+  ExpectWrong("process's totals");
+}
+
+TEST_F(CheckValid, FindsALiveBlockWithoutItsStack) {
+  recording_.live_blocks[0].stack = {2};
+  ExpectWrong("live block 0 has no such stack");
+}
+
+TEST_F(CheckValid, FindsAWeightBelowOne) {
+  recording_.live_blocks[0].weight = 0.5;
+  ExpectWrong("live block 0 has a weight");
+}
+
+TEST_F(CheckValid, FindsALiveBlockYoungerThanTheLastEvent) {
+  recording_.live_blocks[0].time_ns = 101;
+  ExpectWrong("live block 0 is younger");
+}
+
+TEST_F(CheckValid, FindsEventsOutOfOrder) {
+  recording_.events[0].time_ns = 51;
+  ExpectWrong("event 1 is out of order");
+}
+
+TEST_F(CheckValid, FindsAnEventWithoutItsStack) {
+  recording_.events[2].stack = {7};
+  ExpectWrong("event 2 has no such stack");
+}
+
+TEST_F(CheckValid, FindsAnEventWithoutAnInterval) {
+  recording_.events[2].interval = 0;
+  ExpectWrong("event 2 has no interval");
+}
+
+TEST_F(CheckValid, FindsASectionThatHoldsMoreThanItsRoom) {
+  recording_.sections[0].records = 3;
+  ExpectWrong("section stacks holds more");
+}
+
+}  // namespace
+}  // namespace heapecho::model

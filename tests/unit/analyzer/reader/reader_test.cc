@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a whole recording says, read back.
+#include "analyzer/reader/reader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "tests/support/recording_builder.h"
+#include "tests/support/sample_recordings.h"
+
+namespace heapecho::reader {
+namespace {
+
+using ::heapecho::testing::RecordingBuilder;
+using ::heapecho::testing::SmallRecording;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+model::Recording Parse(const RecordingBuilder& builder) {
+  absl::StatusOr<model::Recording> recording = ParseRecording(builder.Build(), "test");
+  EXPECT_TRUE(recording.ok()) << recording.status();
+  EXPECT_EQ(recording->CheckValid(), "");
+  return *std::move(recording);
+}
+
+// Addresses from the innermost frame outwards.
+std::vector<uint64_t> Frames(const model::Recording& recording, uint32_t stack) {
+  std::vector<uint64_t> frames;
+  for (uint32_t at = recording.stacks[stack].native_leaf; at != 0;
+       at = recording.native_nodes[at].parent) {
+    frames.push_back(recording.native_nodes[at].address);
+  }
+  return frames;
+}
+
+TEST(Reader, FindsNothingWrongWithAWholeRecording) {
+  EXPECT_THAT(Parse(SmallRecording()).warnings, IsEmpty());
+}
+
+TEST(Reader, ReadsAnEmptyRecording) {
+  const model::Recording recording = Parse(RecordingBuilder());
+  EXPECT_THAT(recording.warnings, IsEmpty());
+  EXPECT_THAT(recording.live_blocks, IsEmpty());
+  EXPECT_THAT(recording.events, IsEmpty());
+}
+
+TEST(Reader, ReadsWhoWroteIt) {
+  RecordingBuilder builder;
+  using wire::IdentityKey;
+  builder.AddIdentity(IdentityKey::kHost, "web-1");
+  builder.AddIdentity(IdentityKey::kContainer, "4f3c");
+  builder.AddIdentity(IdentityKey::kExecutable, "/usr/bin/python3");
+  builder.SetCommand({"python3", "", "app.py"});
+  builder.AddIdentity(IdentityKey::kUser, "www-data");
+  builder.AddIdentity(IdentityKey::kWorkingDirectory, "/srv");
+  builder.AddIdentity(IdentityKey::kKernel, "6.1");
+  builder.AddIdentity(IdentityKey::kLibc, "glibc 2.36");
+  builder.AddIdentity(IdentityKey::kAllocator, "/lib/libc.so.6");
+  builder.AddIdentity(IdentityKey::kEnvironment, "A=1");
+  builder.AddIdentity(IdentityKey::kEnvironment, "B=2");
+  builder.AddIdentity(IdentityKey::kCgroup, "0::/app");
+  builder.AddIdentity(IdentityKey::kCgroupLimit, "1073741824");
+  builder.AddIdentity(IdentityKey::kLibraryVersion, "0.1.0");
+  builder.AddIdentity(IdentityKey::kNote, "a note");
+  builder.AddIdentity(static_cast<IdentityKey>(999), "of a later version");
+  const model::Recording recording = Parse(builder);
+  EXPECT_THAT(recording.warnings, IsEmpty());
+  const model::Identity& identity = recording.identity;
+  EXPECT_EQ(identity.host, "web-1");
+  EXPECT_EQ(identity.container, "4f3c");
+  EXPECT_EQ(identity.executable, "/usr/bin/python3");
+  EXPECT_THAT(identity.command, ElementsAre("python3", "", "app.py"));
+  EXPECT_EQ(identity.user, "www-data");
+  EXPECT_EQ(identity.working_directory, "/srv");
+  EXPECT_EQ(identity.kernel, "6.1");
+  EXPECT_EQ(identity.libc, "glibc 2.36");
+  EXPECT_EQ(identity.allocator, "/lib/libc.so.6");
+  EXPECT_THAT(identity.environment, ElementsAre("A=1", "B=2"));
+  EXPECT_EQ(identity.cgroup, "0::/app");
+  EXPECT_EQ(identity.cgroup_limit, 1073741824u);
+  EXPECT_EQ(identity.library_version, "0.1.0");
+  EXPECT_THAT(identity.notes, ElementsAre("a note"));
+}
+
+TEST(Reader, ReadsProcessAndClocks) {
+  RecordingBuilder builder;
+  wire::FileHeader& header = builder.header();
+  header.pid = 412;
+  header.ppid = 400;
+  header.uid = 33;
+  header.pid_namespace = 7;
+  header.start_ticks = 8;
+  header.begin_realtime_ns = 9;
+  header.interval_configured = 10;
+  header.interval_now = 11;
+  header.threads_seen = 12;
+  header.own_ns = 13;
+  header.cpu_ns = 14;
+  const model::Recording recording = Parse(builder);
+  EXPECT_EQ(recording.file, "test");
+  EXPECT_EQ(recording.id.ToHex(), "101112131415161718191a1b1c1d1e1f");
+  EXPECT_TRUE(recording.parent_id.IsZero());
+  EXPECT_EQ(recording.pid, 412u);
+  EXPECT_EQ(recording.ppid, 400u);
+  EXPECT_EQ(recording.uid, 33u);
+  EXPECT_EQ(recording.pid_namespace, 7u);
+  EXPECT_EQ(recording.start_ticks, 8u);
+  EXPECT_EQ(recording.begin_realtime_ns, 9u);
+  EXPECT_EQ(recording.interval_configured, 10u);
+  EXPECT_EQ(recording.interval_now, 11u);
+  EXPECT_EQ(recording.threads_seen, 12u);
+  EXPECT_EQ(recording.own_ns, 13u);
+  EXPECT_EQ(recording.cpu_ns, 14u);
+}
+
+TEST(Reader, ReadsHowProcessAndRecordingEnded) {
+  RecordingBuilder builder;
+  builder.header().process_end = static_cast<uint32_t>(wire::ProcessEnd::kExited);
+  builder.header().exit_status = 3;
+  builder.header().process_end_ns = 5;
+  builder.header().recording_end = static_cast<uint32_t>(wire::RecordingEnd::kDiskFull);
+  builder.header().recording_end_errno = 28;
+  builder.header().recording_end_ns = 4;
+  const model::Recording recording = Parse(builder);
+  EXPECT_EQ(recording.process_end, model::ProcessEnd::kExited);
+  EXPECT_EQ(recording.exit_status, 3);
+  EXPECT_EQ(recording.process_end_ns, 5u);
+  EXPECT_EQ(recording.recording_end, model::RecordingEnd::kDiskFull);
+  EXPECT_EQ(recording.recording_end_errno, 28);
+  EXPECT_EQ(recording.recording_end_ns, 4u);
+}
+
+TEST(Reader, ReadsModulesAndWhenTheyWent) {
+  RecordingBuilder builder;
+  const uint16_t first = builder.AddModule("/lib/a b.so", "00ff10", 0x10000, 0x2000, 77);
+  const uint16_t second = builder.AddModule("[vdso]", "", 0x20000, 0x1000);
+  builder.UnloadModule(first, 99);
+  const model::Recording recording = Parse(builder);
+  ASSERT_THAT(recording.modules, SizeIs(2));
+  EXPECT_EQ(recording.modules[0].id, first);
+  EXPECT_EQ(recording.modules[0].path, "/lib/a b.so");
+  EXPECT_EQ(recording.modules[0].build_id, "00ff10");
+  EXPECT_EQ(recording.modules[0].bias, 0x10000u);
+  EXPECT_EQ(recording.modules[0].start, 0x10000u);
+  EXPECT_EQ(recording.modules[0].end, 0x12000u);
+  EXPECT_EQ(recording.modules[0].loaded_ns, 77u);
+  EXPECT_EQ(recording.modules[0].unloaded_ns, 99u);
+  EXPECT_EQ(recording.modules[1].id, second);
+  EXPECT_EQ(recording.modules[1].build_id, "");
+  EXPECT_EQ(recording.modules[1].unloaded_ns, 0u);
+}
+
+TEST(Reader, ReadsFramesOfEachStack) {
+  RecordingBuilder builder;
+  const uint16_t module = builder.AddModule("/lib/a.so", "", 0, 0x10000);
+  const uint32_t left = builder.AddStack({{module, 1}, {module, 2}, {module, 3}});
+  const uint32_t right = builder.AddStack({{module, 1}, {module, 4}}, wire::Domain::kMmap,
+                                          wire::kStackTruncated | wire::kStackBroken, 5);
+  const model::Recording recording = Parse(builder);
+  EXPECT_THAT(Frames(recording, 0), IsEmpty());
+  EXPECT_THAT(Frames(recording, left), ElementsAre(3, 2, 1));
+  EXPECT_THAT(Frames(recording, right), ElementsAre(4, 1));
+  EXPECT_FALSE(recording.stacks[left].truncated);
+  EXPECT_FALSE(recording.stacks[left].broken);
+  EXPECT_TRUE(recording.stacks[right].truncated);
+  EXPECT_TRUE(recording.stacks[right].broken);
+  EXPECT_EQ(recording.stacks[right].domain, model::Domain::kMmap);
+  EXPECT_EQ(recording.stacks[right].first_seen_ns, 5u);
+  EXPECT_EQ(recording.native_nodes[recording.stacks[left].native_leaf].module, module);
+}
+
+TEST(Reader, ReadsTotalsOutOfFixedPoint) {
+  RecordingBuilder builder;
+  const uint32_t stack = builder.AddStack({{0, 1}});
+  wire::StackRecord& record = builder.stack(stack);
+  record.allocated_bytes = 1000 * 256 + 128;
+  record.allocated_objects = 3 * 256;
+  record.allocated_variance = 1e6;
+  record.freed_bytes = 256;
+  record.live_bytes = 512;
+  builder.header().allocated_bytes = 7 * 256;
+  builder.header().allocated_object_variance = 0.25;
+  const model::Recording recording = Parse(builder);
+  EXPECT_EQ(recording.stacks[stack].allocated.bytes, 1000.5);
+  EXPECT_EQ(recording.stacks[stack].allocated.objects, 3);
+  EXPECT_EQ(recording.stacks[stack].allocated.BytesError(), 1000);
+  EXPECT_EQ(recording.stacks[stack].freed.bytes, 1);
+  EXPECT_EQ(recording.stacks[stack].live.bytes, 2);
+  EXPECT_EQ(recording.allocated.bytes, 7);
+  EXPECT_EQ(recording.allocated.ObjectsError(), 0.5);
+}
+
+TEST(Reader, TakesAStacksObjectVarianceAsThatOfOneSize) {
+  RecordingBuilder builder;
+  const uint32_t stack = builder.AddStack({{0, 1}});
+  for (uint64_t i = 1; i <= 10; ++i) {
+    builder.Allocate({.stack = stack, .address = i << 12, .size = 4096, .time_ns = 2'000'000'000});
+  }
+  const model::Recording recording = Parse(builder);
+  const model::Estimate& live = recording.stacks[stack].live;
+  // Totals are rounded to a 256th, which is all that the two may differ by.
+  EXPECT_NEAR(live.objects_variance, recording.live.objects_variance,
+              recording.live.objects_variance * 1e-3);
+  EXPECT_GT(live.objects_variance, 0);
+}
+
+TEST(Reader, TakesThePeakOfAStackThatHasNotChangedSinceFromWhatIsLive) {
+  RecordingBuilder builder;
+  const uint32_t kept = builder.AddStack({{0, 1}});
+  const uint32_t changed = builder.AddStack({{0, 2}});
+  const uint64_t large = 64 << 20;
+  builder.Allocate({.stack = kept, .address = 0x1000, .size = large, .time_ns = 2'000'000'000});
+  builder.Allocate({.stack = changed, .address = 0x2000, .size = large, .time_ns = 2'000'000'001});
+  builder.Free(0x2000, 2'000'000'002);
+  const model::Recording recording = Parse(builder);
+  EXPECT_EQ(recording.stacks[kept].peak.bytes, large);
+  EXPECT_EQ(recording.stacks[changed].peak.bytes, large);
+  EXPECT_EQ(recording.stacks[changed].live.bytes, 0);
+  EXPECT_EQ(recording.peak.bytes, 2 * large);
+  EXPECT_EQ(recording.peak_ns, 2'000'000'001u);
+}
+
+TEST(Reader, ReadsLiveBlocksAndLeavesFreedOnesOut) {
+  RecordingBuilder builder;
+  const uint32_t stack = builder.AddStack({{0, 1}});
+  builder.Allocate({.stack = stack, .address = 0x1000, .size = 10, .time_ns = 2'000'000'000});
+  builder.Allocate({.stack = stack,
+                    .address = 0x2000,
+                    .size = 65536,
+                    .time_ns = 2'000'000'001,
+                    .thread = 7,
+                    .interval = 65536});
+  builder.Free(0x1000, 2'000'000'002);
+  const model::Recording recording = Parse(builder);
+  ASSERT_THAT(recording.live_blocks, SizeIs(1));
+  const model::LiveBlock& block = recording.live_blocks[0];
+  EXPECT_EQ(block.address, 0x2000u);
+  EXPECT_EQ(block.size, 65536u);
+  EXPECT_EQ(block.time_ns, 2'000'000'001u);
+  EXPECT_EQ(block.thread, 7u);
+  EXPECT_EQ(block.interval, 65536u);
+  EXPECT_EQ(block.stack, model::StackId{stack});
+  EXPECT_DOUBLE_EQ(block.weight, 1 / (1 - std::exp(-1)));
+  EXPECT_FALSE(block.inherited);
+  EXPECT_EQ(recording.torn_live, 0u);
+}
+
+TEST(Reader, TellsInheritedBlocksByTheTimeOfTheFork) {
+  RecordingBuilder builder;
+  builder.header().parent_id[0] = 1;
+  builder.header().forked_at_ns = 1'000;
+  const uint32_t stack = builder.AddStack({{0, 1}});
+  builder.Inherit({.stack = stack, .address = 0x1000, .size = 10, .time_ns = 999});
+  builder.Allocate({.stack = stack, .address = 0x2000, .size = 10, .time_ns = 1'000});
+  const model::Recording recording = Parse(builder);
+  ASSERT_THAT(recording.live_blocks, SizeIs(2));
+  EXPECT_TRUE(recording.live_blocks[0].inherited);
+  EXPECT_FALSE(recording.live_blocks[1].inherited);
+}
+
+TEST(Reader, InheritsNothingWithoutAParent) {
+  RecordingBuilder builder;
+  builder.header().forked_at_ns = 1'000;
+  const uint32_t stack = builder.AddStack({{0, 1}});
+  builder.Inherit({.stack = stack, .address = 0x1000, .size = 10, .time_ns = 999});
+  EXPECT_FALSE(Parse(builder).live_blocks.at(0).inherited);
+}
+
+TEST(Reader, SortsEventsOfAllBlocksByTime) {
+  RecordingBuilder builder;
+  const uint32_t stack = builder.AddStack({{0, 1}});
+  builder.StartBlock(1);
+  builder.Allocate({.stack = stack, .address = 0x1000, .size = 10, .time_ns = 2'000'000'000});
+  builder.Allocate({.stack = stack, .address = 0x2000, .size = 10, .time_ns = 2'000'000'020});
+  builder.StartBlock(2);
+  builder.Allocate({.stack = stack, .address = 0x3000, .size = 10, .time_ns = 2'000'000'010});
+  builder.Free(0x3000, 2'000'000'020);
+  const model::Recording recording = Parse(builder);
+  std::vector<uint64_t> addresses;
+  for (const model::Event& event : recording.events) addresses.push_back(event.address);
+  EXPECT_THAT(addresses, ElementsAre(0x1000, 0x3000, 0x2000, 0x3000));
+  EXPECT_EQ(recording.events[3].kind, model::Event::Kind::kFree);
+  EXPECT_EQ(recording.events[3].allocated_ns, 2'000'000'010u);
+  EXPECT_EQ(recording.torn_events, 0u);
+}
+
+TEST(Reader, ReadsBlocksOfAnySizeUpToTheirLastEvent) {
+  RecordingBuilder builder;
+  builder.SetBlockSize(32 << 10);
+  const uint32_t stack = builder.AddStack({{0, 1}});
+  for (uint64_t i = 1; i <= 1500; ++i) {
+    builder.Allocate(
+        {.stack = stack, .address = i << 12, .size = 10, .time_ns = 2'000'000'000 + i});
+  }
+  const model::Recording recording = Parse(builder);
+  EXPECT_THAT(recording.events, SizeIs(1500));
+  EXPECT_EQ(recording.events.back().address, 1500u << 12);
+}
+
+// A ring's block is not wiped when it is taken again: behind the events of its new life stand those
+// of the old.
+TEST(Reader, LeavesOutWhatABlockHeldInItsLifeBefore) {
+  RecordingBuilder builder;
+  const uint32_t stack = builder.AddStack({{0, 1}});
+  builder.Allocate({.stack = stack, .address = 0x1000, .size = 10, .time_ns = 2'000'000'000});
+  builder.Allocate({.stack = stack, .address = 0x2000, .size = 10, .time_ns = 2'000'000'001});
+  std::vector<uint8_t> bytes = builder.Build();
+  const wire::FileHeader& header = *reinterpret_cast<wire::FileHeader*>(bytes.data());
+  for (const wire::Section& section : header.sections) {
+    if (section.kind != static_cast<uint32_t>(wire::SectionKind::kEvents)) continue;
+    auto& block = *reinterpret_cast<wire::BlockHeader*>(bytes.data() + section.offset);
+    block.sequence += 9;
+    block.started_ns = 2'000'000'005;
+    block.check = wire::CheckOf(block, wire::kMagic);
+    auto& event =
+        *reinterpret_cast<wire::EventRecord*>(bytes.data() + section.offset + sizeof block);
+    event.time_ns = 2'000'000'006;
+    event.check = wire::CheckOf(event, wire::EventSeed(block.sequence, 0));
+  }
+  const absl::StatusOr<model::Recording> recording = ParseRecording(bytes, "test");
+  ASSERT_TRUE(recording.ok());
+  ASSERT_THAT(recording->events, SizeIs(1));
+  EXPECT_EQ(recording->events[0].time_ns, 2'000'000'006u);
+  EXPECT_EQ(recording->torn_events, 0u);
+}
+
+TEST(Reader, GivesEventsOfAFoldedStackToTheUnknownOne) {
+  RecordingBuilder builder;
+  const uint32_t stack = builder.AddStack({{0, 1}}, wire::Domain::kMalloc, 0, 2'000'000'010);
+  builder.Allocate({.stack = stack, .address = 0x1000, .size = 10, .time_ns = 2'000'000'009});
+  builder.Allocate({.stack = stack, .address = 0x2000, .size = 10, .time_ns = 2'000'000'010});
+  const model::Recording recording = Parse(builder);
+  ASSERT_THAT(recording.events, SizeIs(2));
+  EXPECT_EQ(recording.events[0].stack, model::StackId{});
+  EXPECT_EQ(recording.events[1].stack, model::StackId{stack});
+  EXPECT_THAT(recording.warnings, IsEmpty());
+}
+
+TEST(Reader, SkipsWhatALaterVersionMayHaveAdded) {
+  RecordingBuilder builder;
+  builder.AddSection(777, 8, "12345678", 1);
+  const uint32_t stack = builder.AddStack({{0, 1}});
+  builder.PutEvent({.time_ns = 2'000'000'000,
+                    .address = 1,
+                    .size = 1,
+                    .allocated_ns = 0,
+                    .weight = 1,
+                    .stack = stack,
+                    .thread = 1,
+                    .interval = 1,
+                    .kind = 9,
+                    .domain = 0,
+                    .reserved = 0,
+                    .check = 0});
+  const model::Recording recording = Parse(builder);
+  EXPECT_THAT(recording.events, IsEmpty());
+  EXPECT_THAT(recording.warnings, IsEmpty());
+  EXPECT_EQ(recording.torn_events, 0u);
+  EXPECT_EQ(recording.sections.back().name, "kind 777");
+}
+
+TEST(Reader, ReadsCountersInTheirOrder) {
+  RecordingBuilder builder;
+  builder.SetCounter("zebra", 3);
+  builder.SetCounter("ape", 0);
+  const model::Recording recording = Parse(builder);
+  ASSERT_THAT(recording.counters, SizeIs(2));
+  EXPECT_EQ(recording.counters[0].name, "zebra");
+  EXPECT_EQ(recording.counters[0].value, 3u);
+  EXPECT_EQ(recording.counters[1].name, "ape");
+}
+
+TEST(Reader, DescribesSectionsAsTheFileHasThem) {
+  RecordingBuilder builder;
+  builder.Reserve(wire::SectionKind::kEvents, 8 << 12);
+  const model::Recording recording = Parse(builder);
+  uint64_t end = 4096;
+  for (const model::SectionInfo& section : recording.sections) {
+    EXPECT_EQ(section.offset, end);
+    end += section.size;
+  }
+  EXPECT_EQ(end, recording.file_bytes);
+  EXPECT_EQ(recording.sections[4].name, "stacks");
+  EXPECT_EQ(recording.sections[4].records, 1u);
+  EXPECT_EQ(recording.sections[6].name, "events");
+  EXPECT_EQ(recording.sections[6].size, 8u << 12);
+}
+
+// A process is killed between a record and the header that counts it.
+TEST(Reader, CountsTheYoungestRecordAsTheLastEvent) {
+  RecordingBuilder builder;
+  const uint32_t stack = builder.AddStack({{0, 1}});
+  builder.Allocate({.stack = stack, .address = 0x1000, .size = 10, .time_ns = 2'000'000'000});
+  builder.header().last_event_ns = 1'999'999'999;
+  EXPECT_EQ(Parse(builder).last_event_ns, 2'000'000'000u);
+}
+
+TEST(Reader, SaysTheSameTwice) {
+  const RecordingBuilder builder =
+      heapecho::testing::LargeRecording({.stacks = 50, .live = 50, .events = 500});
+  EXPECT_EQ(builder.Build(),
+            heapecho::testing::LargeRecording({.stacks = 50, .live = 50, .events = 500}).Build());
+  const model::Recording recording = Parse(builder);
+  EXPECT_THAT(recording.warnings, IsEmpty());
+  EXPECT_THAT(recording.events, SizeIs(500));
+  EXPECT_THAT(recording.stacks, SizeIs(51));
+}
+
+}  // namespace
+}  // namespace heapecho::reader
