@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analyzer/output/dump.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace heapecho::output {
+namespace {
+
+const char* NameOf(model::ProcessEnd end) {
+  switch (end) {
+    case model::ProcessEnd::kRunning:
+      return "none";
+    case model::ProcessEnd::kExited:
+      return "exited";
+    case model::ProcessEnd::kExec:
+      return "exec";
+  }
+  return "unknown";
+}
+
+const char* NameOf(model::RecordingEnd end) {
+  switch (end) {
+    case model::RecordingEnd::kNone:
+      return "none";
+    case model::RecordingEnd::kDiskFull:
+      return "disk_full";
+    case model::RecordingEnd::kRemap:
+      return "remap";
+    case model::RecordingEnd::kIoError:
+      return "io_error";
+    case model::RecordingEnd::kUnknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+// As it is where it can be told apart from its surroundings; else in quotes.
+std::string Word(const std::string& value) {
+  for (const char c : value) {
+    if (c <= ' ' || c > '~' || c == '"' || c == '\\') {
+      return absl::StrCat("\"", absl::CHexEscape(value), "\"");
+    }
+  }
+  return value.empty() ? "\"\"" : value;
+}
+
+class Writer {
+ public:
+  explicit Writer(absl::FunctionRef<void(absl::string_view)> write) : write_(write) {}
+  ~Writer() { write_(text_); }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  // A line that begins with `record`, to be continued by Add and closed by End.
+  Writer& Begin(absl::string_view record) {
+    text_.append(record.data(), record.size());
+    return *this;
+  }
+  Writer& Add(absl::string_view key, uint64_t value) {
+    absl::StrAppend(&text_, " ", key, "=", value);
+    return *this;
+  }
+  Writer& Add(absl::string_view key, int32_t value) {
+    absl::StrAppend(&text_, " ", key, "=", value);
+    return *this;
+  }
+  Writer& Add(absl::string_view key, uint32_t value) { return Add(key, uint64_t{value}); }
+  Writer& Add(absl::string_view key, absl::string_view name) {
+    absl::StrAppend(&text_, " ", key, "=", name);
+    return *this;
+  }
+  Writer& Add(absl::string_view key, const char* name) { return Add(key, absl::string_view(name)); }
+  Writer& AddWord(absl::string_view key, const std::string& value) {
+    absl::StrAppend(&text_, " ", key, "=", Word(value));
+    return *this;
+  }
+  Writer& AddHex(absl::string_view key, uint64_t value) {
+    absl::StrAppend(&text_, " ", key, "=0x", absl::Hex(value));
+    return *this;
+  }
+  Writer& AddReal(absl::string_view key, double value) {
+    absl::StrAppendFormat(&text_, " %s=%.6g", key, value);
+    return *this;
+  }
+  // Totals exactly (they have a few binary digits behind the point), deviations to six digits.
+  Writer& AddEstimate(absl::string_view key, const model::Estimate& estimate) {
+    absl::StrAppendFormat(&text_, " %s_bytes=%.2f %s_bytes_error=%.6g", key, estimate.bytes, key,
+                          estimate.BytesError());
+    absl::StrAppendFormat(&text_, " %s_objects=%.2f %s_objects_error=%.6g", key, estimate.objects,
+                          key, estimate.ObjectsError());
+    return *this;
+  }
+  Writer& Raw(absl::string_view text) {
+    text_.append(text.data(), text.size());
+    return *this;
+  }
+  void End() {
+    text_.push_back('\n');
+    if (text_.size() < kPiece) return;
+    write_(text_);
+    text_.clear();
+  }
+
+ private:
+  static constexpr size_t kPiece = 64 << 10;
+  absl::FunctionRef<void(absl::string_view)> write_;
+  std::string text_;
+};
+
+void DumpHeader(const model::Recording& recording, Writer& out) {
+  out.Begin("recording").AddWord("file", recording.file).Add("file_bytes", recording.file_bytes);
+  out.Add("disk_bytes", recording.disk_bytes).Add("budget", recording.budget).End();
+  out.Begin("process")
+      .Add("id", recording.id.ToHex())
+      .Add("parent_id", recording.parent_id.ToHex());
+  out.Add("boot_id", recording.boot_id.ToHex())
+      .Add("pid", recording.pid)
+      .Add("ppid", recording.ppid);
+  out.Add("uid", recording.uid).Add("pid_namespace", recording.pid_namespace);
+  out.Add("start_ticks", recording.start_ticks).Add("threads_seen", recording.threads_seen).End();
+  out.Begin("clock").Add("process_start_ns", recording.process_start_ns);
+  out.Add("begin_ns", recording.begin_ns).Add("begin_realtime_ns", recording.begin_realtime_ns);
+  out.Add("begin_boottime_ns", recording.begin_boottime_ns)
+      .Add("forked_at_ns", recording.forked_at_ns);
+  out.Add("last_event_ns", recording.last_event_ns).Add("peak_ns", recording.peak_ns).End();
+  out.Begin("end").Add("process", NameOf(recording.process_end));
+  out.Add("exit_status", recording.exit_status).Add("process_end_ns", recording.process_end_ns);
+  out.Add("recording", NameOf(recording.recording_end)).Add("errno", recording.recording_end_errno);
+  out.Add("recording_end_ns", recording.recording_end_ns).End();
+  out.Begin("sampling").Add("interval_configured", recording.interval_configured);
+  out.Add("interval_now", recording.interval_now).Add("samples", recording.samples);
+  out.Add("own_ns", recording.own_ns).Add("cpu_ns", recording.cpu_ns).End();
+  out.Begin("totals")
+      .AddEstimate("allocated", recording.allocated)
+      .AddEstimate("freed", recording.freed);
+  out.AddEstimate("live", recording.live).AddEstimate("peak", recording.peak);
+  out.Add("torn_live", recording.torn_live).Add("torn_events", recording.torn_events).End();
+}
+
+void DumpIdentity(const model::Identity& identity, Writer& out) {
+  const auto line = [&out](const char* key, const std::string& value) {
+    if (!value.empty()) out.Begin("identity").AddWord(key, value).End();
+  };
+  line("host", identity.host);
+  line("container", identity.container);
+  line("executable", identity.executable);
+  for (const std::string& argument : identity.command) {
+    out.Begin("identity").AddWord("argument", argument).End();
+  }
+  line("user", identity.user);
+  line("working_directory", identity.working_directory);
+  line("kernel", identity.kernel);
+  line("libc", identity.libc);
+  line("allocator", identity.allocator);
+  for (const std::string& variable : identity.environment) line("environment", variable);
+  line("cgroup", identity.cgroup);
+  if (identity.cgroup_limit != 0) {
+    out.Begin("identity").Add("cgroup_limit", identity.cgroup_limit).End();
+  }
+  line("library_version", identity.library_version);
+  for (const std::string& note : identity.notes) line("note", note);
+}
+
+void DumpModules(const std::vector<model::Module>& modules, Writer& out) {
+  for (const model::Module& module : modules) {
+    out.Begin("module").Add("id", uint32_t{module.id}).AddWord("path", module.path);
+    out.AddWord("build_id", module.build_id).AddHex("bias", module.bias);
+    out.AddHex("start", module.start).AddHex("end", module.end);
+    out.Add("loaded_ns", module.loaded_ns).Add("unloaded_ns", module.unloaded_ns).End();
+  }
+}
+
+void DumpStacks(const model::Recording& recording, Writer& out) {
+  std::vector<std::string> names(65536);  // by module id
+  for (const model::Module& module : recording.modules) {
+    const std::string base = module.path.substr(module.path.rfind('/') + 1);
+    names[module.id] = base.empty() ? absl::StrCat("module-", module.id) : Word(base);
+  }
+  for (size_t i = 0; i < recording.stacks.size(); ++i) {
+    const model::Stack& stack = recording.stacks[i];
+    out.Begin("stack").Add("id", uint64_t{i}).Add("domain", model::DomainName(stack.domain));
+    out.Add("first_seen_ns", stack.first_seen_ns).Add("samples", stack.samples);
+    out.AddEstimate("allocated", stack.allocated).AddEstimate("freed", stack.freed);
+    out.AddEstimate("live", stack.live).AddEstimate("peak", stack.peak);
+    out.Add("flags", stack.truncated ? (stack.broken ? "truncated,broken" : "truncated")
+                                     : (stack.broken ? "broken" : "none"));
+    out.End();
+    for (uint32_t leaf = stack.native_leaf; leaf != 0; leaf = recording.native_nodes[leaf].parent) {
+      const model::Node& node = recording.native_nodes[leaf];
+      out.Begin("  frame ").Raw(names[node.module]).Raw(node.module == 0 ? "" : "+");
+      out.Raw(absl::StrCat("0x", absl::Hex(node.address))).End();
+    }
+  }
+}
+
+void DumpLive(const std::vector<model::LiveBlock>& blocks, Writer& out) {
+  for (const model::LiveBlock& block : blocks) {
+    out.Begin("live").AddHex("address", block.address).Add("size", block.size);
+    out.AddReal("weight", block.weight)
+        .Add("interval", block.interval)
+        .Add("stack", block.stack.value);
+    out.Add("thread", block.thread).Add("time_ns", block.time_ns);
+    out.Add("inherited", block.inherited ? "yes" : "no").End();
+  }
+}
+
+void DumpEvents(const std::vector<model::Event>& events, Writer& out) {
+  for (const model::Event& event : events) {
+    const bool free = event.kind == model::Event::Kind::kFree;
+    out.Begin(free ? "free" : "allocate").Add("time_ns", event.time_ns);
+    out.AddHex("address", event.address).Add("size", event.size).AddReal("weight", event.weight);
+    out.Add("interval", event.interval).Add("stack", event.stack.value).Add("thread", event.thread);
+    out.Add("domain", model::DomainName(event.domain));
+    if (free) out.Add("allocated_ns", event.allocated_ns);
+    out.End();
+  }
+}
+
+}  // namespace
+
+void Dump(const model::Recording& recording, absl::FunctionRef<void(absl::string_view)> write) {
+  Writer out(write);
+  DumpHeader(recording, out);
+  DumpIdentity(recording.identity, out);
+  for (const model::Counter& counter : recording.counters) {
+    out.Begin("counter").AddWord("name", counter.name).Add("value", counter.value).End();
+  }
+  for (const model::SectionInfo& section : recording.sections) {
+    out.Begin("section").AddWord("name", section.name).Add("offset", section.offset);
+    out.Add("size", section.size).Add("record_size", section.record_size);
+    out.Add("records", section.records).End();
+  }
+  DumpModules(recording.modules, out);
+  DumpStacks(recording, out);
+  DumpLive(recording.live_blocks, out);
+  DumpEvents(recording.events, out);
+  for (const std::string& warning : recording.warnings) {
+    out.Begin("warning").AddWord("text", warning).End();
+  }
+}
+
+std::string Dump(const model::Recording& recording) {
+  std::string text;
+  Dump(recording, [&text](absl::string_view piece) { text.append(piece.data(), piece.size()); });
+  return text;
+}
+
+}  // namespace heapecho::output
