@@ -20,12 +20,15 @@ from collections import Counter
 from pathlib import Path
 
 WORKERS = 2
-LOGINS_BEFORE_KILL = 60  # of each worker, so that the killed one has leaked enough to be looked for
-REQUESTS_AFTER_KILL = 400
+LEAKED_BEFORE_KILL = 64 << 20  # bytes, of each worker: enough that sampling errors are small beside it
+REQUESTS_AFTER_KILL = 600
 DEADLINE_S = 60
 MIXTURE = ["/login", "/catalogue", "/customers", "/login", "/readings/0"]
-# The leak's path through the native library, outermost first, as the folded export writes it.
-LEAK = "session_cache_store (libsession_cache.so);session_entry_new (libsession_cache.so)"
+# The leak's path through the native library, outermost first.
+LEAK = ("session_cache_store", "session_entry_new")
+LIBRARY = "libsession_cache.so"
+# How far an estimate may be from the truth, in standard errors: a sound recording fails one time in a million.
+STANDARD_ERRORS = 5
 
 
 class DemoFailed(Exception):
@@ -144,31 +147,41 @@ def heapecho(build: Path, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def leaked_in(folded: str) -> float:
-    """Bytes of all stacks that go through the leak."""
-    return sum(float(line.rpartition(" ")[2]) for line in folded.splitlines() if LEAK in line)
+def leak_in(build: Path, where: Path) -> tuple[float, float]:
+    """Bytes of the flame graph that go through the leak's path, and their standard error."""
+    path = ";".join(f"{function} ({LIBRARY})" for function in LEAK)
+    found = sum(float(line.rpartition(" ")[2])
+                for line in heapecho(build, "export", "--format", "folded", where).splitlines() if path in line)
+    innermost_first = [(function, LIBRARY) for function in reversed(LEAK)]
+    sites = json.loads(heapecho(build, "report", "--json", where))["sites"]
+    variance = sum(site["bytes_error"] ** 2 for site in sites
+                   if [(frame["function"], frame["module"]) for frame in site["frames"][:2]] == innermost_first)
+    return found, variance ** 0.5
 
 
 def check(build: Path, recordings: Path, killed: int, leaked: dict[int, int]) -> None:
     """Compares what the workers held, by their own word, with what their recordings say."""
     summary = json.loads(heapecho(build, "report", "--json", recordings))
-    files = {recording["pid"]: Path(recording["file"]) for recording in summary["recordings"]}
-    missing = sorted(set(leaked) - set(files))
+    of_pid = {recording["pid"]: recording for recording in summary["recordings"]}
+    missing = sorted(set(leaked) - set(of_pid))
     if missing:
         raise DemoFailed(f"workers without a recording: {missing}")
+    if of_pid[killed]["end"] != "killed":
+        raise DemoFailed(f"worker {killed} was killed, but its recording says: {of_pid[killed]['end']}")
 
-    def compare(what: str, where: list[Path], truth: int) -> None:
-        found = leaked_in(heapecho(build, "export", "--format", "folded", *where))
-        print(f"  {what}: held {mebibytes(truth)}, its recording says {mebibytes(found)}")
-        # Wider than sampling errors are at any interval that the library may choose for this load.
-        if not 0.5 * truth < found < 1.5 * truth:
-            raise DemoFailed(f"{what}: the leak's native path is not in the flame graph as it should be: {LEAK}")
+    def compare(what: str, where: Path, truth: int) -> None:
+        found, error = leak_in(build, where)
+        print(f"  {what:<26} held {mebibytes(truth):>9}, recorded {mebibytes(found):>9} ± {mebibytes(error)}")
+        if truth < LEAKED_BEFORE_KILL:
+            return  # too little to be sure that any of it was sampled
+        # The error comes with the estimate; if that is too low by chance, so is the error. Taken at the truth:
+        if not found or abs(found - truth) > STANDARD_ERRORS * error * max(1, truth / found) ** 0.5:
+            raise DemoFailed(f"{what}: the leak's path {' -> '.join(LEAK)} is not in the picture as it should be")
 
     for pid, truth in sorted(leaked.items()):
-        name = f"worker {pid}" + (" (killed)" if pid == killed else "")
-        if truth:
-            compare(name, [recordings / files[pid].name], truth)
-    compare("all workers in one picture", [recordings], sum(leaked.values()))
+        compare(f"worker {pid}" + (" (killed)" if pid == killed else ""),
+                recordings / Path(of_pid[pid]["file"]).name, truth)
+    compare("all of them, merged", recordings, sum(leaked.values()))
 
 
 def run(build: Path) -> None:
@@ -189,7 +202,7 @@ def run(build: Path) -> None:
     try:
         requests = service.drive(
             lambda: len(service.leaked) >= WORKERS
-            and all(held >= LOGINS_BEFORE_KILL * (256 << 10) for held in service.leaked.values()))
+            and min(service.leaked.values()) >= LEAKED_BEFORE_KILL)
         killed = service.kill_one_worker()
         print(f"Killed worker {killed} with SIGKILL after {requests} requests")
         more = itertools.count()
@@ -210,6 +223,9 @@ def run(build: Path) -> None:
     print(heapecho(build, "report", recordings))
     heapecho(build, "flamegraph", recordings, "-o", html)
     heapecho(build, "flamegraph", recordings, "-o", svg)
+    for page in (html, svg):
+        if not all(function in page.read_text() for function in LEAK):
+            raise DemoFailed(f"{page} does not show {' -> '.join(LEAK)}")
     print("The leak, by the workers' own word and by what was recorded:")
     check(build, recordings, killed, service.leaked)
     print(f"\nRecordings:   {recordings}\nFlame graph:  {html}\n              {svg}")

@@ -11,7 +11,7 @@ from django.http import HttpRequest, JsonResponse
 
 from shop.models import Order
 
-SESSION_BYTES = 256 << 10
+SESSION_BYTES = 512 << 10
 AUDIT_BYTES = 64 << 10
 
 _session_cache = ctypes.CDLL(str(settings.DATA / "libsession_cache.so"))
