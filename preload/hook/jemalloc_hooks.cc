@@ -12,7 +12,9 @@
 using namespace heapecho::hook;
 
 HEAPECHO_EXPORT void* mallocx(size_t size, int flags) {
-  return g_next.mallocx != nullptr ? Allocated(g_next.mallocx(size, flags), size) : nullptr;
+  if (g_next.mallocx == nullptr) return nullptr;
+  void* block = g_next.mallocx(size, flags);
+  return Due(size) ? AllocatedSlow(block, size) : block;
 }
 
 HEAPECHO_EXPORT void* rallocx(void* block, size_t size, int flags) {
@@ -22,7 +24,7 @@ HEAPECHO_EXPORT void* rallocx(void* block, size_t size, int flags) {
   if (MayBeSampled(block)) taken = BeginReallocation(block);
   void* moved = g_next.rallocx(block, size, flags);
   if (taken.slot != heapecho::live::kNoSlot) EndReallocation(taken, moved != nullptr);
-  return Allocated(moved, size);
+  return Due(size) ? AllocatedSlow(moved, size) : moved;
 }
 
 HEAPECHO_EXPORT size_t xallocx(void* block, size_t size, size_t extra, int flags) {
@@ -33,7 +35,7 @@ HEAPECHO_EXPORT size_t xallocx(void* block, size_t size, size_t extra, int flags
   const size_t now = g_next.xallocx(block, size, extra, flags);
   if (now >= size) {
     if (taken.slot != heapecho::live::kNoSlot) EndReallocation(taken, true);
-    Allocated(block, size);
+    if (Due(size)) AllocatedSlow(block, size);
   } else if (taken.slot != heapecho::live::kNoSlot) {
     EndReallocation(taken, false);  // it did not fit in place
   }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The C allocation functions, exported: each forwards to the next one and tells observe.h.
+// The C allocation functions, exported: each counts, and jumps on to the next one.
 //
-// An allocation is told after the real call, a free before it, so that an address is never in the live set
-// while the allocator may hand it to another thread.
+// What is not sampled costs a subtraction and a branch, and the allocator sees the program's own call. A
+// sampled allocation is told after the real call, a free of a sampled block before it, so that an address is
+// never in the live set while the allocator may hand it to another thread.
 #include <errno.h>
-#include <stdlib.h>
+#include <stddef.h>
 
 #include "preload/hook/export.h"
 #include "preload/hook/next.h"
@@ -13,20 +14,32 @@
 namespace heapecho::hook {
 namespace {
 
+// The next function's call, told.
+template <auto kNext, typename... Args>
+__attribute__((noinline)) void* CallAndTell(size_t size, Args... args) {
+  return AllocatedSlow((g_next.*kNext)(args...), size);
+}
+
+__attribute__((noinline)) int PosixMemalignAndTell(void** out, size_t alignment, size_t size) {
+  const int error = g_next.posix_memalign(out, alignment, size);
+  AllocatedSlow(error == 0 ? *out : nullptr, size);
+  return error;
+}
+
 __attribute__((noinline)) void* ReallocateSampled(void* block, size_t size) {
   const Reallocation taken = BeginReallocation(block);
   void* moved = g_next.realloc(block, size);
+  // A null for size zero is a free where the allocator frees; one that could not serve it says so in errno.
   if (taken.slot != live::kNoSlot) {
-    // A null for size zero is a free where the allocator frees; where it does not, it says so in errno.
-    const bool freed = moved != nullptr || (size == 0 && errno != ENOMEM);
-    EndReallocation(taken, freed);
+    EndReallocation(taken, moved != nullptr || (size == 0 && errno != ENOMEM));
   }
-  return Allocated(moved, size);
+  return Due(size) ? AllocatedSlow(moved, size) : moved;
 }
 
-__attribute__((noinline)) void FreeSampled(void* block) {
-  FreeingSlow(block);
-  g_next.free(block);
+inline __attribute__((always_inline)) void* Reallocate(void* block, size_t size) {
+  if (MayBeSampled(block)) return ReallocateSampled(block, size);
+  if (Due(size)) return CallAndTell<&NextFunctions::realloc>(size, block, size);
+  return g_next.realloc(block, size);
 }
 
 }  // namespace
@@ -34,22 +47,23 @@ __attribute__((noinline)) void FreeSampled(void* block) {
 
 using namespace heapecho::hook;
 
-HEAPECHO_EXPORT void* malloc(size_t size) { return Allocated(g_next.malloc(size), size); }
+HEAPECHO_EXPORT void* malloc(size_t size) {
+  if (Due(size)) return CallAndTell<&NextFunctions::malloc>(size, size);
+  return g_next.malloc(size);
+}
 
 HEAPECHO_EXPORT void free(void* block) {
-  if (MayBeSampled(block)) return FreeSampled(block);
+  if (MayBeSampled(block)) FreeingSlow(block);
   g_next.free(block);
 }
 
 HEAPECHO_EXPORT void* calloc(size_t count, size_t size) {
-  // A product that overflows makes the call fail, and a failed call is no event.
-  return Allocated(g_next.calloc(count, size), count * size);
+  const size_t bytes = count * size;  // wrong where it overflows: then the call fails and is no event
+  if (Due(bytes)) return CallAndTell<&NextFunctions::calloc>(bytes, count, size);
+  return g_next.calloc(count, size);
 }
 
-HEAPECHO_EXPORT void* realloc(void* block, size_t size) {
-  if (MayBeSampled(block)) return ReallocateSampled(block, size);
-  return Allocated(g_next.realloc(block, size), size);
-}
+HEAPECHO_EXPORT void* realloc(void* block, size_t size) { return Reallocate(block, size); }
 
 // Not forwarded: glibc's own would call realloc by its public name, which is ours, and be counted twice.
 HEAPECHO_EXPORT void* reallocarray(void* block, size_t count, size_t size) {
@@ -58,38 +72,40 @@ HEAPECHO_EXPORT void* reallocarray(void* block, size_t count, size_t size) {
     errno = ENOMEM;
     return nullptr;
   }
-  if (MayBeSampled(block)) return ReallocateSampled(block, bytes);
-  return Allocated(g_next.realloc(block, bytes), bytes);
+  return Reallocate(block, bytes);
 }
 
 HEAPECHO_EXPORT int posix_memalign(void** out, size_t alignment, size_t size) {
-  const int error = g_next.posix_memalign(out, alignment, size);
-  if (error == 0) Allocated(*out, size);
-  return error;
+  if (Due(size)) return PosixMemalignAndTell(out, alignment, size);
+  return g_next.posix_memalign(out, alignment, size);
 }
 
 HEAPECHO_EXPORT void* aligned_alloc(size_t alignment, size_t size) {
-  return Allocated(g_next.aligned_alloc(alignment, size), size);
+  if (Due(size)) return CallAndTell<&NextFunctions::aligned_alloc>(size, alignment, size);
+  return g_next.aligned_alloc(alignment, size);
 }
 
 HEAPECHO_EXPORT void* memalign(size_t alignment, size_t size) {
-  return Allocated(g_next.memalign(alignment, size), size);
+  if (Due(size)) return CallAndTell<&NextFunctions::memalign>(size, alignment, size);
+  return g_next.memalign(alignment, size);
 }
 
-HEAPECHO_EXPORT void* valloc(size_t size) { return Allocated(g_next.valloc(size), size); }
+HEAPECHO_EXPORT void* valloc(size_t size) {
+  if (Due(size)) return CallAndTell<&NextFunctions::valloc>(size, size);
+  return g_next.valloc(size);
+}
 
-HEAPECHO_EXPORT void* pvalloc(size_t size) { return Allocated(g_next.pvalloc(size), size); }
+HEAPECHO_EXPORT void* pvalloc(size_t size) {
+  if (Due(size)) return CallAndTell<&NextFunctions::pvalloc>(size, size);
+  return g_next.pvalloc(size);
+}
 
 HEAPECHO_EXPORT void free_sized(void* block, size_t size) {
-  if (MayBeSampled(block)) {
-      FreeingSlow(block);
-  }
+  if (MayBeSampled(block)) FreeingSlow(block);
   g_next.free_sized(block, size);
 }
 
 HEAPECHO_EXPORT void free_aligned_sized(void* block, size_t alignment, size_t size) {
-  if (MayBeSampled(block)) {
-      FreeingSlow(block);
-  }
+  if (MayBeSampled(block)) FreeingSlow(block);
   g_next.free_aligned_sized(block, alignment, size);
 }

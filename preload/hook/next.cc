@@ -9,21 +9,35 @@ namespace heapecho::hook {
 namespace {
 
 constinit const link_map* g_allocator = nullptr;
+constinit bool g_has_operators = false;
 
 // What stands in where the allocator's library has no operators, or sized frees, of its own.
 
-size_t AtLeastOne(size_t size) { return size != 0 ? size : 1; }
+// Found when it is needed, wherever it is: for extension modules of a Python the loader keeps it local. Without
+// a libstdc++ there is nobody who could catch: null is all that is left.
+template <typename... Args>
+__attribute__((noinline)) void* HandOver(const char* mangled, Args... args) {
+  auto* theirs = reinterpret_cast<void* (*)(Args...)>(FindIn("libstdc++.so", mangled).address);
+  return theirs != nullptr ? theirs(args...) : nullptr;
+}
 
-void* NewOfMalloc(size_t size) { return g_next.malloc(AtLeastOne(size)); }
-void* NewOfMallocNothrow(size_t size, const void*) { return g_next.malloc(AtLeastOne(size)); }
-void* NewOfAlignedAlloc(size_t size, size_t alignment) {
-  void* block = nullptr;
-  if (alignment < sizeof(void*)) alignment = sizeof(void*);
-  return g_next.posix_memalign(&block, alignment, AtLeastOne(size)) == 0 ? block : nullptr;
-}
-void* NewOfAlignedAllocNothrow(size_t size, size_t alignment, const void*) {
-  return NewOfAlignedAlloc(size, alignment);
-}
+#define NEW_OF_MALLOC(function, mangled, parameters, ...)          \
+  void* function parameters {                                      \
+    void* block = MallocForNew(__VA_ARGS__);                       \
+    return block != nullptr ? block : HandOver(mangled, __VA_ARGS__); \
+  }
+NEW_OF_MALLOC(NewObject, "_Znwm", (size_t size), size)
+NEW_OF_MALLOC(NewArray, "_Znam", (size_t size), size)
+NEW_OF_MALLOC(NewObjectNothrow, "_ZnwmRKSt9nothrow_t", (size_t size, const void* nothrow), size, nothrow)
+NEW_OF_MALLOC(NewArrayNothrow, "_ZnamRKSt9nothrow_t", (size_t size, const void* nothrow), size, nothrow)
+NEW_OF_MALLOC(NewObjectAligned, "_ZnwmSt11align_val_t", (size_t size, size_t alignment), size, alignment)
+NEW_OF_MALLOC(NewArrayAligned, "_ZnamSt11align_val_t", (size_t size, size_t alignment), size, alignment)
+NEW_OF_MALLOC(NewObjectAlignedNothrow, "_ZnwmSt11align_val_tRKSt9nothrow_t",
+              (size_t size, size_t alignment, const void* nothrow), size, alignment, nothrow)
+NEW_OF_MALLOC(NewArrayAlignedNothrow, "_ZnamSt11align_val_tRKSt9nothrow_t",
+              (size_t size, size_t alignment, const void* nothrow), size, alignment, nothrow)
+#undef NEW_OF_MALLOC
+
 void DeleteOfFree(void* block) { g_next.free(block); }
 void DeleteOfFreeSized(void* block, size_t) { g_next.free(block); }
 void DeleteOfFreeSizedAligned(void* block, size_t, size_t) { g_next.free(block); }
@@ -55,20 +69,18 @@ constinit NextFunctions g_next = {
     BOOT(pvalloc),
     .free_sized = DeleteOfFreeSized,
     .free_aligned_sized = DeleteOfFreeSizedAligned,
-    .new_object = NewOfMalloc,
-    .new_array = NewOfMalloc,
-    .new_object_nothrow = NewOfMallocNothrow,
-    .new_array_nothrow = NewOfMallocNothrow,
-    .new_object_aligned = NewOfAlignedAlloc,
-    .new_array_aligned = NewOfAlignedAlloc,
-    .new_object_aligned_nothrow = NewOfAlignedAllocNothrow,
-    .new_array_aligned_nothrow = NewOfAlignedAllocNothrow,
+    .new_object = NewObject,
+    .new_array = NewArray,
+    .new_object_nothrow = NewObjectNothrow,
+    .new_array_nothrow = NewArrayNothrow,
+    .new_object_aligned = NewObjectAligned,
+    .new_array_aligned = NewArrayAligned,
+    .new_object_aligned_nothrow = NewObjectAlignedNothrow,
+    .new_array_aligned_nothrow = NewArrayAlignedNothrow,
     .delete_object = DeleteOfFree,
-    .delete_array = DeleteOfFree,
     .delete_object_sized = DeleteOfFreeSized,
     .delete_array_sized = DeleteOfFreeSized,
-    .delete_object_aligned = DeleteOfFreeSized,
-    .delete_array_aligned = DeleteOfFreeSized,
+    .delete_object_aligned = DeleteOfFree,
     .delete_object_sized_aligned = DeleteOfFreeSizedAligned,
     .delete_array_sized_aligned = DeleteOfFreeSizedAligned,
     .mallocx = nullptr,
@@ -106,17 +118,11 @@ void ResolveNext() {
     Set(g_next.new_array_aligned, OfAllocator("_ZnamSt11align_val_t"));
     Set(g_next.new_object_aligned_nothrow, OfAllocator("_ZnwmSt11align_val_tRKSt9nothrow_t"));
     Set(g_next.new_array_aligned_nothrow, OfAllocator("_ZnamSt11align_val_tRKSt9nothrow_t"));
-    Set(g_next.delete_object, OfAllocator("_ZdlPv"));
-    Set(g_next.delete_array, OfAllocator("_ZdaPv"));
     Set(g_next.delete_object_sized, OfAllocator("_ZdlPvm"));
     Set(g_next.delete_array_sized, OfAllocator("_ZdaPvm"));
-    Set(g_next.delete_object_aligned, OfAllocator("_ZdlPvSt11align_val_t"));
-    Set(g_next.delete_array_aligned, OfAllocator("_ZdaPvSt11align_val_t"));
     Set(g_next.delete_object_sized_aligned, OfAllocator("_ZdlPvmSt11align_val_t"));
     Set(g_next.delete_array_sized_aligned, OfAllocator("_ZdaPvmSt11align_val_t"));
-  } else {
-    Set(g_next.delete_object, FindNext("free").address);
-    Set(g_next.delete_array, FindNext("free").address);
+    __atomic_store_n(&g_has_operators, true, __ATOMIC_RELEASE);
   }
   Set(g_next.free_sized, OfAllocator("free_sized"));
   Set(g_next.free_aligned_sized, OfAllocator("free_aligned_sized"));
@@ -132,8 +138,21 @@ void ResolveNext() {
   Set(g_next.memalign, FindNext("memalign").address);
   Set(g_next.valloc, FindNext("valloc").address);
   Set(g_next.pvalloc, FindNext("pvalloc").address);
+  // delete without a size is free: these allocators' own come back to free by its public name, which is ours.
+  Set(g_next.delete_object, FindNext("free").address);
+  Set(g_next.delete_object_aligned, FindNext("free").address);
   Set(g_next.free, FindNext("free").address);
   Set(g_next.malloc, next_malloc.address);
+}
+
+bool AllocatorHasOperators() { return g_has_operators; }
+
+void* MallocForNew(size_t size, const void*) { return g_next.malloc(size != 0 ? size : 1); }
+
+void* MallocForNew(size_t size, size_t alignment, const void*) {
+  void* block = nullptr;
+  if (alignment < sizeof(void*)) alignment = sizeof(void*);
+  return g_next.posix_memalign(&block, alignment, size != 0 ? size : 1) == 0 ? block : nullptr;
 }
 
 const char* AllocatorPath() { return g_allocator != nullptr ? g_allocator->l_name : nullptr; }

@@ -24,8 +24,8 @@ struct NextFunctions {
   void (*free_sized)(void*, size_t);                 // C23; free where the allocator has none
   void (*free_aligned_sized)(void*, size_t, size_t);  // likewise
 
-  // operator new and delete: the allocator's own where its library exports them, else made of malloc and
-  // free. Those of the first kind never return null; the others do, and the caller hands over.
+  // operator new: the allocator's own where its library exports it, else made of malloc. None returns null
+  // where the language forbids it. delete without a size is free.
   void* (*new_object)(size_t);
   void* (*new_array)(size_t);
   void* (*new_object_nothrow)(size_t, const void*);
@@ -35,11 +35,9 @@ struct NextFunctions {
   void* (*new_object_aligned_nothrow)(size_t, size_t, const void*);
   void* (*new_array_aligned_nothrow)(size_t, size_t, const void*);
   void (*delete_object)(void*);
-  void (*delete_array)(void*);
   void (*delete_object_sized)(void*, size_t);
   void (*delete_array_sized)(void*, size_t);
-  void (*delete_object_aligned)(void*, size_t);
-  void (*delete_array_aligned)(void*, size_t);
+  void (*delete_object_aligned)(void*);
   void (*delete_object_sized_aligned)(void*, size_t, size_t);
   void (*delete_array_sized_aligned)(void*, size_t, size_t);
 
@@ -56,6 +54,13 @@ extern constinit NextFunctions g_next __attribute__((visibility("hidden")));
 // Finds them all; from the constructor, or from whichever bootstrap function is called first. Allocates
 // nothing, calls nothing of the loader's.
 void ResolveNext();
+
+// Whether the allocator's library exports operator new.
+bool AllocatorHasOperators();
+
+// What operator new is made of where it does not: null when malloc refuses, and nothing else is done.
+void* MallocForNew(size_t size, const void* nothrow = nullptr);
+void* MallocForNew(size_t size, size_t alignment, const void* nothrow = nullptr);
 
 // Path of the module that serves malloc below us; null before ResolveNext().
 const char* AllocatorPath();

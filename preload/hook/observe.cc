@@ -39,7 +39,7 @@ constexpr uint64_t kMillisecond = 1000000;
 constexpr uint64_t kSecond = 1000000000;
 
 // A countdown that is not reached: 2^62 bytes.
-constexpr int64_t kParked = int64_t{1} << 62;
+constexpr uint64_t kParked = uint64_t{1} << 62;
 
 // When a file begins, and which short processes leave none (design: they are the noise of a container).
 constexpr uint64_t kBeginBytes = 1 << 20;
@@ -251,7 +251,7 @@ void SeedThread(ThreadState& thread) {
   thread.epoch = g.epoch.load(kRelaxed);
 }
 
-int64_t NextGap(ThreadState& thread) {
+uint64_t NextGap(ThreadState& thread) {
   thread.interval = static_cast<uint32_t>(g.interval.load(kRelaxed));
   return sampler::DrawGap(thread.random, thread.interval);
 }
@@ -417,11 +417,11 @@ class Guard {
   }
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;
-  void SetCountdown(int64_t countdown) { countdown_ = countdown; }
+  void SetCountdown(uint64_t countdown) { countdown_ = countdown; }
 
  private:
   ThreadState& thread_;
-  int64_t countdown_;
+  uint64_t countdown_;
   const int error_;
 };
 
@@ -429,25 +429,23 @@ class Guard {
 
 __attribute__((noinline)) void* AllocatedSlow(void* block, size_t size) {
   ThreadState& thread = t_state;
-  if (block == nullptr) {  // a failed call is no event
-    thread.countdown += static_cast<int64_t>(size);
-    return block;
-  }
+  thread.countdown += size;  // as it was before Due()
+  if (block == nullptr) return block;  // a failed call is no event
   if (thread.guarded || !g.ready.load(std::memory_order_acquire)) {
-    // Before the constructor the next allocation asks again; after a refusal, hardly ever.
-    thread.countdown = thread.guarded || g.options.disable ? kParked : 0;
+    // Before the constructor the next allocation asks again; where nothing is recorded, hardly ever.
+    if (thread.guarded || g.options.disable) thread.countdown = kParked;
     return block;
   }
   Guard guard(thread);
   if (!IsOurs()) {
-    guard.SetCountdown(static_cast<int64_t>(g.interval.load(kRelaxed)));
+    guard.SetCountdown(g.interval.load(kRelaxed));
     return block;
   }
   if (thread.epoch != g.epoch.load(kRelaxed)) {
     SeedThread(thread);
-    const int64_t left = NextGap(thread) - static_cast<int64_t>(size);
-    if (left >= 0) {
-      guard.SetCountdown(left);
+    const uint64_t gap = NextGap(thread);
+    if (gap >= size) {
+      guard.SetCountdown(gap - size);
       return block;
     }
   }

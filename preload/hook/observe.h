@@ -15,8 +15,7 @@
 
 namespace heapecho::hook {
 
-// The thread's countdown went below zero with this allocation, which the allocator has just made (null: it
-// refused). Returns `block`.
+// Due() said so of this allocation, which the allocator has made since (null: it refused). Returns `block`.
 void* AllocatedSlow(void* block, size_t size);
 
 // The block's address may be a sampled one, and it is about to be freed.
@@ -31,12 +30,15 @@ struct Reallocation {
 Reallocation BeginReallocation(void* block);
 void EndReallocation(const Reallocation& reallocation, bool freed);
 
-// Counts an allocation of `size` bytes at `block` and samples it when its turn has come.
-inline __attribute__((always_inline)) void* Allocated(void* block, size_t size) {
-  if (__builtin_expect((t_state.countdown -= static_cast<int64_t>(size)) < 0, 0)) {
-    return AllocatedSlow(block, size);
-  }
-  return block;
+// Counts `size` bytes down, before they are allocated, and says whether the next sample falls into them. Then,
+// and only then, the caller must tell AllocatedSlow() how it went. One instruction, so that an allocation of a
+// signal handler is not lost between load and store; unsigned, so that no request is too large to be counted.
+// A call that fails without being due has been counted all the same: points that fall on failed calls are
+// dropped, and what is left is still Poisson over the bytes that were had.
+inline __attribute__((always_inline)) bool Due(size_t size) {
+  bool borrow;
+  __asm__("subq %2, %1" : "=@ccb"(borrow), "+m"(t_state.countdown) : "er"(size) : "cc");
+  return __builtin_expect(borrow, 0);
 }
 
 inline __attribute__((always_inline)) bool MayBeSampled(const void* block) {

@@ -10,9 +10,9 @@
 namespace heapecho::hook {
 
 struct ThreadState {
-  // Bytes that may still be allocated before the next sample; below zero the slow path is entered. Zero at
-  // birth, so that a thread's first allocation enters it and is seeded there.
-  int64_t countdown;
+  // Bytes that may still be allocated before the one that is sampled. Zero at birth, so that a thread's first
+  // allocation enters the slow path and is seeded there.
+  uint64_t countdown;
   uint64_t random;
   stack::StackBounds bounds;
   uint32_t interval;   // bytes; belongs to the gap that is being counted down

@@ -11,7 +11,7 @@ constexpr uint8_t kStuck = 255;
 constinit std::atomic<uint8_t> g_filter[size_t{1} << kFilterBits] = {};
 
 void AddToFilter(uintptr_t address) {
-  std::atomic<uint8_t>& slot = g_filter[HashAddress(address) >> (64 - kFilterBits)];
+  std::atomic<uint8_t>& slot = g_filter[FilterSlot(address)];
   uint8_t count = slot.load(std::memory_order_relaxed);
   while (count != kStuck) {
     if (slot.compare_exchange_weak(count, static_cast<uint8_t>(count + 1),
@@ -23,7 +23,7 @@ void AddToFilter(uintptr_t address) {
 }
 
 void RemoveFromFilter(uintptr_t address) {
-  std::atomic<uint8_t>& slot = g_filter[HashAddress(address) >> (64 - kFilterBits)];
+  std::atomic<uint8_t>& slot = g_filter[FilterSlot(address)];
   uint8_t count = slot.load(std::memory_order_relaxed);
   while (count != kStuck && count != 0 &&
          !slot.compare_exchange_weak(count, static_cast<uint8_t>(count - 1),

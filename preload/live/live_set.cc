@@ -38,8 +38,8 @@ bool LiveSet::Initialize(uint32_t capacity) {
 }
 
 uint32_t LiveSet::HomeOf(uintptr_t address) const {
-  // Other bits of the hash than the filter's, so that what collides there does not collide here too.
-  return static_cast<uint32_t>(HashAddress(address) >> 24) & bucket_mask_;
+  // Another hash than the filter's, so that what collides there does not collide here too.
+  return static_cast<uint32_t>((address >> 3) * 0x9e3779b97f4a7c15 >> 32) & bucket_mask_;
 }
 
 uint32_t LiveSet::TakeFreeEntry() {

@@ -73,10 +73,10 @@ double MinusLog(double u) {
   return -(2 * s * series) - static_cast<double>(exponent) * kLn2;
 }
 
-int64_t DrawGap(uint64_t& state, uint64_t interval) {
+uint64_t DrawGap(uint64_t& state, uint64_t interval) {
   if (interval <= kEveryAllocation) return 0;
   // -log of at least 2^-53 is below 37, so the product fits for every interval up to kLargestInterval.
-  return static_cast<int64_t>(MinusLog(UniformAboveZero(state)) * static_cast<double>(interval));
+  return static_cast<uint64_t>(MinusLog(UniformAboveZero(state)) * static_cast<double>(interval));
 }
 
 double SampleProbability(uint64_t size, uint64_t interval) {

@@ -27,7 +27,7 @@ uint64_t NextRandom(uint64_t& state);
 
 // Whole bytes that may be allocated before the one that holds the next point: floor of an exponential with
 // mean `interval`. An allocation of S bytes is sampled exactly when the count left is less than S.
-int64_t DrawGap(uint64_t& state, uint64_t interval);
+uint64_t DrawGap(uint64_t& state, uint64_t interval);
 
 // p: the probability that an allocation of `size` bytes is sampled. In (0, 1] for size > 0; 0 for size 0.
 double SampleProbability(uint64_t size, uint64_t interval);

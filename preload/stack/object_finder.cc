@@ -36,7 +36,8 @@ bool FindByLoader(uintptr_t address, MappedObject* object) {
   LoaderObject found;
   if (FindLoaderObject(reinterpret_cast<void*>(address), &found) != 0) return false;
   object->start = reinterpret_cast<uintptr_t>(found.map_start);
-  object->end = reinterpret_cast<uintptr_t>(found.map_end);
+  // Whole pages, as the kernel tells it to the other source.
+  object->end = base::RoundUp(reinterpret_cast<uintptr_t>(found.map_end), base::kPageSize);
   object->bias = found.map->l_addr;
   object->identity = reinterpret_cast<uintptr_t>(found.map);
   object->name = found.map->l_name;
