@@ -62,7 +62,6 @@ class SiteEstimate:
     bytes: float = 0
     bytes_variance: float = 0
     objects: float = 0
-    objects_variance: float = 0
     domains: set = field(default_factory=set)
 
     @property
@@ -95,7 +94,6 @@ def by_site(parsed: dict) -> dict[str, SiteEstimate]:
         site.bytes += row["bytes"]
         site.bytes_variance += row["bytes_error"] ** 2
         site.objects += row["objects"]
-        site.objects_variance += row["objects_error"] ** 2
         site.domains.add(row["domain"])
     return sites
 

@@ -91,16 +91,14 @@ class Recording:
         section = self.sections[LIVE]
         self.live: list[Live] = []
         self.torn_live = self.broken_live = 0
-        empty = bytes(LIVE_RECORD.size)
         count = min(section.committed, section.size // LIVE_RECORD.size)
         table = data[section.offset:section.offset + count * LIVE_RECORD.size]
         for slot in range(count):
             record = table[slot * LIVE_RECORD.size:(slot + 1) * LIVE_RECORD.size]
-            if record[-8:] == empty[-8:]:
-                self.torn_live += record != empty
-                continue
             live = Live._make(LIVE_RECORD.unpack(record))
-            if live.check == check_words(record[:-8], slot):
+            if live.check == 0:  # a record that is gone keeps its other words
+                self.torn_live += live.address != 0
+            elif live.check == check_words(record[:-8], slot):
                 self.live.append(live)
             else:
                 self.broken_live += 1

@@ -14,6 +14,9 @@ SITE void* site_mallocx() { return Escape(mallocx(kSize, MALLOCX_ZERO)); }
 SITE void* site_mallocx_aligned() { return Escape(mallocx(kSize, MALLOCX_ALIGN(256))); }
 SITE void* site_rallocx(void* block) { return Escape(rallocx(block, kLarger, 0)); }
 
+// A new size in place is a new trial, as with realloc, though nothing moves.
+SITE size_t site_xallocx(void* block) { return xallocx(block, kLarger, 0, 0); }
+
 int main(int argc, char** argv) {
   const uint64_t blocks = truth::Argument(argc, argv, 1, 100);
   for (uint64_t i = 0; i < blocks; ++i) {
@@ -27,12 +30,15 @@ int main(int argc, char** argv) {
     if (i % 2 == 1) sdallocx(aligned, kSize, MALLOCX_ALIGN(256));
 
     void* grown = site_rallocx(mallocx(kSize, 0));
-    truth::Require(xallocx(grown, kLarger, 0, 0) >= kLarger, "it keeps its size in place");
+    void* resized = site_rallocx(mallocx(kSize, 0));
+    truth::Require(site_xallocx(resized) >= kLarger, "it keeps its size in place");
     if (i % 2 == 1) sdallocx(grown, kLarger, 0);
+    if (i % 2 == 1) sdallocx(resized, kLarger, 0);
   }
   truth::Require(nallocx(kSize, 0) >= kSize, "nallocx answers");
   truth::SaySite("site_mallocx", kSize, blocks, blocks - blocks / 2);
   truth::SaySite("site_mallocx_aligned", kSize, blocks, blocks - blocks / 2);
-  truth::SaySite("site_rallocx", kLarger, blocks, blocks - blocks / 2);
+  truth::SaySite("site_rallocx", kLarger, 2 * blocks, blocks - blocks / 2);
+  truth::SaySite("site_xallocx", kLarger, blocks, blocks - blocks / 2);
   return 0;
 }

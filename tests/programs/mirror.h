@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 namespace mirror {
@@ -25,13 +26,15 @@ struct alignas(64) Thread {
   std::atomic<uint64_t> operation, slot, new_size, new_site;
   std::atomic<uint64_t> operations;  // completed
   std::atomic<uint64_t> allocated_bytes;
+  uint64_t reserved[2];
   Slot slots[kSlots];
 };
 
 struct Mirror {
   Thread threads[kThreads];
 };
-static_assert(sizeof(Slot) == 24 && sizeof(Thread) == 64 + 24 * kSlots,
+static_assert(sizeof(Slot) == 24 && offsetof(Thread, slots) == 64 &&
+                  sizeof(Thread) == 64 + 24 * kSlots,
               "mirror.py knows this layout");
 
 }  // namespace mirror
