@@ -23,9 +23,14 @@ void KeepOneBlock(void*) {
   static_cast<void>(kept);
 }
 
-void KeepBlocks(size_t count) {
-  for (size_t i = 0; i < count; ++i)
-    heapecho::bench::CallAtDepth(kFrames, i, KeepOneBlock, nullptr);
+void FreeOneBlock(void*) {
+  void* volatile block = std::malloc(64);
+  std::free(block);
+}
+
+// From `count` stacks, each time the same ones.
+void AtStacks(size_t count, void (*leaf)(void*)) {
+  for (size_t i = 0; i < count; ++i) heapecho::bench::CallAtDepth(kFrames, i, leaf, nullptr);
 }
 
 // A value of /proc/self/status, in KiB; -1 when the kernel does not give it.
@@ -46,18 +51,20 @@ long Status(const char* key) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: own_memory BLOCKS THREADS\n");
+  if (argc != 4) {
+    std::fprintf(stderr, "usage: own_memory BLOCKS STACKS THREADS\n");
     return 2;
   }
   const size_t blocks = std::strtoul(argv[1], nullptr, 10);
-  const size_t threads = std::strtoul(argv[2], nullptr, 10);
-  KeepBlocks(blocks);
+  const size_t stacks = std::strtoul(argv[2], nullptr, 10);
+  const size_t threads = std::strtoul(argv[3], nullptr, 10);
+  AtStacks(blocks, KeepOneBlock);
+  AtStacks(stacks, FreeOneBlock);
   std::barrier measured(static_cast<std::ptrdiff_t>(threads) + 1);
   std::vector<std::thread> others;
   for (size_t i = 0; i < threads; ++i) {
     others.emplace_back([&measured] {
-      KeepBlocks(kBlocksOfAThread);
+      AtStacks(kBlocksOfAThread, FreeOneBlock);
       measured.arrive_and_wait();
       measured.arrive_and_wait();
     });

@@ -3,18 +3,22 @@
 
 import json
 import pathlib
+import statistics
 
 from driver import environment, figures
 
 # Nearly as many sampled blocks as are followed before the live set is thinned, each from a stack of its own.
 _BLOCKS = 20_000
-_THREADS = (1, 65)
+# More stacks than the tables hold.
+_STACKS = 1_000_000
+# Arguments of the program by what is measured: blocks, stacks, threads.
+_LOADS = {"process": (_BLOCKS, 0, 1), "threads": (_BLOCKS, 0, 65), "full": (_BLOCKS, _STACKS, 1)}
 
 
 def measure(
     build: environment.Build, rounds: int, parent: pathlib.Path | None
 ) -> list[figures.Figure]:
-    """Figures memory.process and memory.thread, in KiB of anonymous resident memory.
+    """Figures memory.process, memory.full and memory.thread, in KiB of anonymous resident memory.
 
     Raises:
         environment.Unmeasurable: a program or library is missing, or the kernel does not tell.
@@ -22,33 +26,31 @@ def measure(
     """
     program = build.program("own_memory")
 
-    def run(variant: str) -> dict[int, dict[str, int]]:
-        return {threads: _memory(build, program, variant, threads, parent) for threads in _THREADS}
+    def run(variant: str) -> dict[str, dict[str, int]]:
+        return {name: _memory(build, program, variant, load, parent) for name, load in _LOADS.items()}
 
     results = environment.in_turn(
         rounds, (environment.SHIM, environment.HEAPECHO), run, "memory of our own"
     )
 
-    def more(each: dict[str, dict[int, dict[str, int]]], threads: int, kind: str) -> int:
-        return each[environment.HEAPECHO][threads][kind] - each[environment.SHIM][threads][kind]
+    def more(load: str, kind: str) -> list[int]:
+        return [
+            each[environment.HEAPECHO][load][kind] - each[environment.SHIM][load][kind] for each in results
+        ]
 
-    few, many = _THREADS
-    file_backed = figures.over_rounds(
-        "", "KiB", [more(each, few, "file_kib") + more(each, few, "shared_kib") for each in results]
-    )
+    def file_backed(load: str) -> dict[str, float]:
+        return {"file_kib": statistics.median(map(sum, zip(more(load, "file_kib"), more(load, "shared_kib"))))}
+
+    threads = _LOADS["threads"][2] - _LOADS["process"][2]
     return [
-        figures.over_rounds(
-            "memory.process",
-            "KiB",
-            [more(each, few, "anonymous_kib") for each in results],
-            {"file_backed_kib": file_backed.value},
-        ),
+        figures.over_rounds("memory.process", "KiB", more("process", "anonymous_kib"), file_backed("process")),
+        figures.over_rounds("memory.full", "KiB", more("full", "anonymous_kib"), file_backed("full")),
         figures.over_rounds(
             "memory.thread",
             "KiB",
             [
-                (more(each, many, "anonymous_kib") - more(each, few, "anonymous_kib")) / (many - few)
-                for each in results
+                (many - one) / threads
+                for many, one in zip(more("threads", "anonymous_kib"), more("process", "anonymous_kib"))
             ],
         ),
     ]
@@ -58,13 +60,13 @@ def _memory(
     build: environment.Build,
     program: pathlib.Path,
     variant: str,
-    threads: int,
+    load: tuple[int, int, int],
     parent: pathlib.Path | None,
 ) -> dict[str, int]:
     with environment.recordings_directory(parent) as recordings:
         memory = json.loads(
             environment.output_of(
-                [program, str(_BLOCKS), str(threads)],
+                [program, *map(str, load)],
                 environment.variables(build, variant, "glibc", recordings, environment.EVERYTHING),
             )
         )

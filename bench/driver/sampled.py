@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from driver import environment, figures
 
-STACKS = ("known", "evicted", "first")
-FRAMES = (10, 40, 100)
+# By what the sampler meets: numbers of frames. Too few frames would not make a new stack each time.
+FRAMES = {"known": (10, 40, 100), "evicted": (10, 40, 100), "first": (40, 100)}
 
 # New stacks a run are bounded, so that the tables that hold them are not full before it ends.
 _EVENTS = {"known": 100_000, "evicted": 2_000, "first": 10_000}
@@ -37,8 +37,8 @@ def measure(
     section = "sampled_under_fsync" if fsync_load else "sampled"
     found = []
     with _load(parent) if fsync_load else contextlib.nullcontext():
-        for stacks in STACKS:
-            for frames in FRAMES:
+        for stacks, depths in FRAMES.items():
+            for frames in depths:
 
                 def run(variant: str, stacks: str = stacks, frames: int = frames) -> dict:
                     with environment.recordings_directory(parent) as recordings:
