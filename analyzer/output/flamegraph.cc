@@ -64,9 +64,11 @@ std::string ProfileJson(const FrameTree& tree, model::Unit unit) {
   std::string frames;
   for (const TreeFrame& frame : tree.frames) {
     const FrameColor color = ColorOf(frame.frame);
+    const uint32_t name = strings.Add(frame.frame.function);
+    const uint32_t module = strings.Add(frame.frame.module);
+    const uint32_t source = strings.Add(SourceOf(frame));
     absl::StrAppendFormat(&frames, "%s[\"%c\",%u,%u,%u,%d,%d,%d]", frames.empty() ? "" : ",\n",
-                          KindLetter(frame.frame), strings.Add(frame.frame.function),
-                          strings.Add(frame.frame.module), strings.Add(SourceOf(frame)), color.hue,
+                          KindLetter(frame.frame), name, module, source, color.hue,
                           color.saturation, color.lightness);
   }
   std::string frame_column, depth_column, self;

@@ -6,11 +6,12 @@ Every wait is for a message, never for a time.
 """
 
 import base64
+import fcntl
 import itertools
 import json
 import os
 import shutil
-import subprocess
+import signal
 import tempfile
 
 
@@ -29,24 +30,26 @@ class Browser:
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         to_child, self._out = os.pipe()
         self._in, from_child = os.pipe()
-        # The shell gives the pipes the numbers that Chromium expects; any others may be in use as 3 or 4.
+        # Out of the way of 3 and 4, which Chromium expects them as.
+        high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64) for descriptor in (to_child, from_child)]
+        nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         command = [
-            "/bin/sh", "-c", f'exec "$0" "$@" 3<&{to_child} 4>&{from_child}', executable,
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            executable, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--no-first-run", "--disable-extensions", "--disable-background-networking",
             "--remote-debugging-pipe", f"--user-data-dir={self._profile.name}", "about:blank",
         ]
-        self._process = subprocess.Popen(command, pass_fds=(to_child, from_child),
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.close(to_child)
-        os.close(from_child)
+        self._process = os.posix_spawn(executable, command, os.environ, file_actions=[
+            (os.POSIX_SPAWN_DUP2, high[0], 3), (os.POSIX_SPAWN_DUP2, high[1], 4),
+            (os.POSIX_SPAWN_DUP2, nowhere, 1), (os.POSIX_SPAWN_DUP2, nowhere, 2)])
+        for descriptor in (to_child, from_child, nowhere, *high):
+            os.close(descriptor)
         self._buffer = b""
         self._ids = itertools.count(1)
         self._session = None
         self._events = []
+        self.errors = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.errors = []
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
@@ -56,8 +59,8 @@ class Browser:
     def __exit__(self, *_):
         os.close(self._out)
         os.close(self._in)
-        self._process.kill()
-        self._process.wait()
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
         self._profile.cleanup()
 
     def _receive(self):
