@@ -56,11 +56,13 @@ RecordingBuilder SmallRecording() {
 
 RecordingBuilder LargeRecording(const LargeShape& shape) {
   RecordingBuilder builder;
-  builder.SetBlockSize(32 << 10);
-  builder.Reserve(wire::SectionKind::kEvents, 40 << 20);
-  builder.Reserve(wire::SectionKind::kStacks, 4 << 20);
-  builder.Reserve(wire::SectionKind::kNativeNodes, 4 << 20);
-  builder.Reserve(wire::SectionKind::kLive, 2 << 20);
+  if (!shape.compact) {
+    builder.SetBlockSize(32 << 10);
+    builder.Reserve(wire::SectionKind::kNativeNodes, 8 << 20);
+    builder.Reserve(wire::SectionKind::kStacks, 8 << 20);
+    builder.Reserve(wire::SectionKind::kLive, 4 << 20);
+    builder.Reserve(wire::SectionKind::kEvents, 43 << 20);
+  }
   builder.SetCommand({"python3", "-m", "gunicorn", "shop.wsgi"});
   std::vector<uint16_t> modules;
   for (uint64_t i = 0; i < 60; ++i) {

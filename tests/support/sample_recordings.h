@@ -17,6 +17,7 @@ struct LargeShape {
   uint32_t stacks = 30'000;
   uint32_t live = 30'000;
   uint32_t events = 500'000;
+  bool compact = false;  // sections as large as their contents, 4 KiB blocks; else as in 64 MiB
 };
 
 // As a busy service leaves it: deep stacks that share most frames, every section well used, the

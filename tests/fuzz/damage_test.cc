@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Damaged recordings give what they hold or one clear error, never a crash: see README.md for the
+// long form.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "tests/fuzz/exercise.h"
+#include "tests/fuzz/mutate.h"
+#include "tests/support/sample_recordings.h"
+
+namespace heapecho::testing {
+namespace {
+
+uint64_t Rounds() {
+  const char* text = std::getenv("HEAPECHO_FUZZ_ROUNDS");
+  uint64_t rounds = 1000;
+  if (text != nullptr && !absl::SimpleAtoi(text, &rounds)) ADD_FAILURE() << text << " is no number";
+  return rounds;
+}
+
+TEST(DamagedRecording, CutAtAnyByteGivesARecordingOrAClearError) {
+  const std::vector<uint8_t> whole = SmallRecording().Build();
+  Exerciser exerciser;
+  for (size_t length = 0; length < whole.size(); ++length) {
+    ASSERT_EQ(exerciser.Run(absl::MakeConstSpan(whole).first(length)), "") << "cut at " << length;
+  }
+  EXPECT_EQ(exerciser.errors() + exerciser.recordings(), whole.size());
+  // The header alone is hopeless; from there on each cut gives what stands before it.
+  EXPECT_GE(exerciser.recordings(), whole.size() - 4096);
+}
+
+TEST(DamagedRecording, WithFlippedBitsGivesARecordingOrAClearError) {
+  const std::vector<uint8_t> whole = SmallRecording().Build();
+  Exerciser exerciser;
+  const uint64_t rounds = Rounds();
+  for (uint64_t seed = 0; seed < rounds; ++seed) {
+    std::vector<uint8_t> bytes = whole;
+    Mutator(seed).Damage(bytes);
+    ASSERT_EQ(exerciser.Run(bytes), "") << "seed " << seed;
+  }
+  // Damage that changed nothing would prove nothing.
+  EXPECT_GT(exerciser.different(), rounds / 4);
+  RecordProperty("errors", static_cast<int>(exerciser.errors()));
+  RecordProperty("different", static_cast<int>(exerciser.different()));
+}
+
+TEST(DamagedRecording, OfSeveralBlocksWithFlippedBitsGivesARecordingOrAClearError) {
+  const std::vector<uint8_t> whole =
+      LargeRecording({.stacks = 20, .live = 20, .events = 600, .compact = true}).Build();
+  Exerciser exerciser;
+  const uint64_t rounds = Rounds() / 10;
+  for (uint64_t seed = 0; seed < rounds; ++seed) {
+    std::vector<uint8_t> bytes = whole;
+    Mutator(seed).Damage(bytes);
+    ASSERT_EQ(exerciser.Run(bytes), "") << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace heapecho::testing
