@@ -24,6 +24,11 @@ using model::Unit;
 
 std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
 std::string Plural(size_t count, const char* noun) {
   return absl::StrCat(HumanCount(static_cast<double>(count)), " ", noun, count == 1 ? "" : "s");
 }
@@ -62,12 +67,18 @@ std::string Heading(const model::Report& report) {
     last = std::max(last, LastSeenAt(process.recording));
   }
   if (report.processes.empty()) return "heapecho: no recording\n";
+  std::map<std::string, size_t> ends;
+  for (const model::ProcessSummary& process : report.processes) ++ends[model::ProcessStateName(process.state)];
+  const auto count_of_end = [](std::string* out, const auto& end) {
+    absl::StrAppend(out, end.second, " ", end.first);
+  };
   const std::string where =
       hosts.size() == 1 ? (hosts.begin()->empty() ? "one host" : Printable(*hosts.begin()))
                         : Plural(hosts.size(), "host");
   return absl::StrCat("heapecho: ", report.processes.size(),
-                      report.processes.size() == 1 ? " process on " : " processes on ", where, ", ",
-                      DateAndTime(first), " to ", DateAndTime(last), " UTC (", Duration(last - first), ")\n");
+                      report.processes.size() == 1 ? " process on " : " processes on ", where, ": ",
+                      absl::StrJoin(ends, ", ", count_of_end), "; ", DateAndTime(first), " to ",
+                      DateAndTime(last), " UTC (", Duration(last - first), ")\n");
 }
 
 std::string Processes(const model::Report& report) {
@@ -75,6 +86,7 @@ std::string Processes(const model::Report& report) {
       {"PROCESS", "PID", "PARENT", "HOST", "END", "LAST SEEN (UTC)", "RAN", "LIVE", "PEAK", "ALLOCATED", "FILE"}};
   std::vector<std::pair<std::string, std::string>> commands;  // name, command line; distinct
   std::set<uint64_t> limits;
+  std::set<std::string> directories;
   model::Estimate left_out;
   for (const model::ProcessSummary& process : report.processes) {
     const model::Recording& recording = process.recording;
@@ -91,12 +103,14 @@ std::string Processes(const model::Report& report) {
                                                 Printable(absl::StrJoin(identity.command, " ")));
     if (std::find(commands.begin(), commands.end(), command) == commands.end())
       commands.push_back(std::move(command));
+    directories.insert(Printable(DirectoryOf(recording.file)));
     if (identity.cgroup_limit != 0) limits.insert(identity.cgroup_limit);
     if (process.parent_given) left_out += process.inherited;
   }
   std::string text = TextTable(rows, {1, 2});
   absl::StrAppend(&text, "\n");
   for (const auto& [name, command] : commands) absl::StrAppend(&text, "  ", name, ": ", command, "\n");
+  for (const std::string& directory : directories) absl::StrAppend(&text, "  files in ", directory, "\n");
   for (const uint64_t limit : limits)
     absl::StrAppend(&text, "  memory limit of the control group: ", HumanBytes(static_cast<double>(limit)), "\n");
   if (left_out.bytes > 0) {
@@ -106,12 +120,20 @@ std::string Processes(const model::Report& report) {
   return text;
 }
 
+// Of the peak it is not known how many blocks were live then.
+std::string SampledText(const model::Profile& profile) {
+  if (profile.value == model::Value::kPeak) return "";
+  double samples = 0;
+  for (const model::Sample& sample : profile.samples) samples += sample.samples;
+  return absl::StrCat(", from ", HumanCount(samples), " sampled");
+}
+
 std::string Totals(const model::Profile& profile) {
   constexpr const char* kTitles[] = {"Live at the last moment", "Allocated in total",
                                      "At each process's peak"};
   std::string text = absl::StrCat(kTitles[static_cast<size_t>(profile.value)], ": ",
                                   HumanEstimate(profile.total, Unit::kBytes), " in ",
-                                  HumanEstimate(profile.total, Unit::kObjects), "\n");
+                                  HumanEstimate(profile.total, Unit::kObjects), SampledText(profile), "\n");
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < profile.domains.size(); ++i) {
     const auto domain = static_cast<model::Domain>(i);
@@ -132,19 +154,23 @@ std::string FrameText(const model::Frame& frame) {
   return Printable(text);
 }
 
-// The largest site of a group: the function that stands for the group, then its callers.
+// The largest site of a group: the function that stands for the group, then its callers. A frame that
+// follows itself, as an interpreter's does, is shown once.
 std::string StackText(const model::Profile& profile, const model::SiteGroup& group, size_t most) {
   const std::vector<model::FrameId>& frames = profile.samples[group.sites.front().value].frames;
-  const auto innermost = std::find(frames.rbegin(), frames.rend(), group.frame);
   std::string text;
   size_t shown = 0;
-  for (auto frame = innermost; frame != frames.rend(); ++frame, ++shown) {
+  for (auto frame = std::find(frames.rbegin(), frames.rend(), group.frame); frame != frames.rend(); ++shown) {
     if (shown == most) {
       absl::StrAppend(&text, "       ... ", Plural(static_cast<size_t>(frames.rend() - frame), "more caller"),
                       "\n");
       break;
     }
-    absl::StrAppend(&text, shown == 0 ? "     " : "       <- ", FrameText(profile.frames[frame->value]), "\n");
+    const auto next = std::find_if(frame, frames.rend(), [&](model::FrameId id) { return id != *frame; });
+    absl::StrAppend(&text, shown == 0 ? "     " : "       <- ", FrameText(profile.frames[frame->value]));
+    if (next - frame > 1) absl::StrAppend(&text, ", ", next - frame, " times");
+    absl::StrAppend(&text, "\n");
+    frame = next;
   }
   return text;
 }
@@ -156,8 +182,8 @@ std::string TopSites(const model::Report& report, const ReportOptions& options) 
                                   ", ", Plural(report.sites.size(), "stack"), ")\n");
   for (size_t i = 0; i < count; ++i) {
     const model::SiteGroup& group = report.groups[i];
-    absl::StrAppend(&text, absl::StrFormat("%3d. ", i + 1), HumanShare(group.estimate.bytes, profile.total.bytes),
-                    "  ", HumanEstimate(group.estimate, Unit::kBytes), "  ",
+    absl::StrAppend(&text,
+                    absl::StrFormat("%3d. %7s  ", i + 1, HumanShare(group.estimate.bytes, profile.total.bytes)), HumanEstimate(group.estimate, Unit::kBytes), "  ",
                     HumanEstimate(group.estimate, Unit::kObjects), "  ", model::DomainName(group.domain));
     if (profile.value == model::Value::kLive) {
       const absl::Duration age = absl::Nanoseconds(static_cast<int64_t>(std::min<uint64_t>(
@@ -190,6 +216,18 @@ std::string Lost(const model::Report& report) {
   return absl::StrCat("What was lost or cut short, over all recordings\n", TextTable(rows, {1}));
 }
 
+// What recording cost, as the processes measured it themselves.
+std::string Cost(const model::Report& report) {
+  double own_ns = 0, cpu_ns = 0, disk = 0;
+  for (const model::ProcessSummary& process : report.processes) {
+    own_ns += static_cast<double>(process.recording.own_ns);
+    cpu_ns += static_cast<double>(process.recording.cpu_ns);
+    disk += static_cast<double>(process.recording.disk_bytes);
+  }
+  return absl::StrCat("What recording cost: ", absl::StrFormat("%.2f s of %.1f s", own_ns / 1e9, cpu_ns / 1e9),
+                      " CPU time (", HumanShare(own_ns, cpu_ns), "), ", HumanBytes(disk), " on disk\n");
+}
+
 std::string Warnings(const model::Profile& profile) {
   if (profile.warnings.empty()) return "Warnings: none\n";
   std::string text = "Warnings\n";
@@ -202,7 +240,8 @@ std::string Warnings(const model::Profile& profile) {
 std::string ReportText(const model::Report& report, const ReportOptions& options) {
   if (report.processes.empty()) return absl::StrCat(Heading(report), "\n", Warnings(report.profile));
   return absl::StrCat(Heading(report), "\n", Processes(report), "\n", Totals(report.profile), "\n",
-                      TopSites(report, options), "\n", Lost(report), "\n", Warnings(report.profile));
+                      TopSites(report, options), "\n", Lost(report), "\n", Cost(report), "\n",
+                      Warnings(report.profile));
 }
 
 }  // namespace heapecho::output

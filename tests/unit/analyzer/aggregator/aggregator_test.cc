@@ -13,7 +13,7 @@ namespace heapecho::aggregator {
 namespace {
 
 using ::heapecho::testing::NameByAddress;
-using ::heapecho::testing::SmallRecording;
+using ::heapecho::testing::InMemoryRecording;
 using ::heapecho::testing::StackOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -36,7 +36,7 @@ std::vector<std::pair<std::string, double>> BytesByStack(const model::Profile& p
 }
 
 TEST(Aggregator, AddsUpLiveBlocksWeightByWeight) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   const model::StackId stack = recording.AddStack({0x10, 0x20});
   recording.AddBlock(stack, 100, 5).time_ns = 20'000'000'000;
   recording.AddBlock(stack, 1000, 2);
@@ -56,7 +56,7 @@ TEST(Aggregator, AddsUpLiveBlocksWeightByWeight) {
 }
 
 TEST(Aggregator, TakesAllocatedAndPeakFromTheStacksTotals) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   recording.AddStack({0x10});
   recording->stacks[1].allocated = {.bytes = 900, .objects = 9, .bytes_variance = 4, .objects_variance = 3};
   recording->stacks[1].peak = {.bytes = 300, .objects = 3, .bytes_variance = 2, .objects_variance = 1};
@@ -70,7 +70,7 @@ TEST(Aggregator, TakesAllocatedAndPeakFromTheStacksTotals) {
 }
 
 TEST(Aggregator, MergesOneStackOfSeveralProcessesWhereverItsModuleLay) {
-  SmallRecording one(1), two(2);
+  InMemoryRecording one(1), two(2);
   one.AddBlock(one.AddStack({0x10, 0x20}), 100, 1);
   two->modules[0].bias = 0x555500000000;
   two.AddBlock(two.AddStack({0x10, 0x30}), 50, 1);
@@ -80,7 +80,7 @@ TEST(Aggregator, MergesOneStackOfSeveralProcessesWhereverItsModuleLay) {
 }
 
 TEST(Aggregator, KeepsBuildsOfOneModuleApartUntilTheyHaveTheirNames) {
-  SmallRecording one(1), two(2);
+  InMemoryRecording one(1), two(2);
   one.AddBlock(one.AddStack({0x10}), 100, 1);
   two->modules[0].build_id = "bad";
   two.AddBlock(two.AddStack({0x10}), 50, 1);
@@ -97,7 +97,7 @@ TEST(Aggregator, KeepsBuildsOfOneModuleApartUntilTheyHaveTheirNames) {
 }
 
 TEST(Aggregator, AsksForEachAddressOnceAndOnlyForThoseInUse) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   recording.AddStack({0x10, 0x30});
   recording.AddBlock(recording.AddStack({0x10, 0x20}), 100, 1);
   recording.AddBlock(recording.AddStack({0x10, 0x20, 0x20}), 100, 1);
@@ -112,14 +112,14 @@ TEST(Aggregator, AsksForEachAddressOnceAndOnlyForThoseInUse) {
 }
 
 TEST(Aggregator, SpreadsInlinedFunctionsOutermostFirst) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   recording.AddBlock(recording.AddStack({0x10, 0x2f}), 100, 1);
   const model::Profile profile = Aggregate({*recording}).profile;
   EXPECT_THAT(BytesByStack(profile), ElementsAre(Pair("f10;f20;f2f", 100)));
 }
 
 TEST(Aggregator, AddsUpStacksThatHaveTheSameNames) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   recording.AddBlock(recording.AddStack({0x20}), 100, 1).time_ns = 10'000'000'000;
   recording.AddBlock(recording.AddStack({0x21}), 10, 1);
   const model::Profile profile = Aggregate({*recording}).profile;
@@ -129,7 +129,7 @@ TEST(Aggregator, AddsUpStacksThatHaveTheSameNames) {
 }
 
 TEST(Aggregator, KeepsDomainsOfOneStackApart) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   recording.AddBlock(recording.AddStack({0x10}, model::Domain::kArrow), 30, 1);
   recording.AddBlock(recording.AddStack({0x10}), 4, 1);
   const model::Profile profile = Aggregate({*recording}).profile;
@@ -140,7 +140,7 @@ TEST(Aggregator, KeepsDomainsOfOneStackApart) {
 }
 
 TEST(Aggregator, MarksWhatIsNotAWholeStack) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   recording.AddBlock({0}, 1, 1);
   recording.AddBlock(recording.AddStack({0x10}), 2, 1);
   recording->stacks[1].truncated = true;
@@ -154,7 +154,7 @@ TEST(Aggregator, MarksWhatIsNotAWholeStack) {
 }
 
 TEST(Aggregator, TakesAModuleWithoutAPathForTheProgramItself) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   recording->modules[0].path = "";
   recording.AddBlock(recording.AddStack({0x10}), 1, 1);
   const model::Profile profile = Aggregate({*recording}).profile;
@@ -164,7 +164,7 @@ TEST(Aggregator, TakesAModuleWithoutAPathForTheProgramItself) {
 
 // A worker inherits what its master had sampled: adding both up would count it twice.
 TEST(Aggregator, CountsInheritedBlocksOnceAtTheParent) {
-  SmallRecording master(1), worker(2);
+  InMemoryRecording master(1), worker(2);
   worker->parent_id = master->id;
   master.AddBlock(master.AddStack({0x10}), 1000, 3);
   worker.AddBlock(worker.AddStack({0x10}), 1000, 3).inherited = true;
@@ -180,14 +180,14 @@ TEST(Aggregator, CountsInheritedBlocksOnceAtTheParent) {
 }
 
 TEST(Aggregator, CountsInheritedBlocksWhereTheParentIsNotGiven) {
-  SmallRecording worker(2);
+  InMemoryRecording worker(2);
   worker->parent_id.bytes[0] = 1;
   worker.AddBlock(worker.AddStack({0x10}), 1000, 3).inherited = true;
   EXPECT_THAT(BytesByStack(Aggregate({*worker}).profile), ElementsAre(Pair("f10", 3000)));
 }
 
 TEST(Aggregator, TakesWhatIsStillInheritedOutOfThePeak) {
-  SmallRecording master(1), worker(2);
+  InMemoryRecording master(1), worker(2);
   worker->parent_id = master->id;
   const model::StackId stack = worker.AddStack({0x10});
   worker->stacks[stack.value].peak = {.bytes = 5000, .objects = 5, .bytes_variance = 0, .objects_variance = 0};
@@ -198,7 +198,7 @@ TEST(Aggregator, TakesWhatIsStillInheritedOutOfThePeak) {
 }
 
 TEST(Aggregator, LeavesARecordingThatWasGivenTwiceOut) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   recording.AddBlock(recording.AddStack({0x10}), 100, 1);
   const model::Report report = Aggregate({*recording, *recording});
   EXPECT_EQ(report.profile.total.bytes, 100);
@@ -208,7 +208,7 @@ TEST(Aggregator, LeavesARecordingThatWasGivenTwiceOut) {
 }
 
 TEST(Aggregator, PassesOnWhatIsWrongWithARecording) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   recording->warnings = {"cut off"};
   recording->recording_end = model::RecordingEnd::kDiskFull;
   recording->recording_end_errno = 28;
@@ -221,7 +221,7 @@ TEST(Aggregator, PassesOnWhatIsWrongWithARecording) {
 }
 
 TEST(Aggregator, SummarizesEachProcessWithoutItsBulk) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   recording.AddBlock(recording.AddStack({0x10}), 100, 2);
   recording->stacks[1].allocated.bytes = 900;
   recording->stacks[1].peak.bytes = 300;
@@ -241,7 +241,7 @@ TEST(Aggregator, SummarizesEachProcessWithoutItsBulk) {
 }
 
 TEST(Aggregator, SortsProcessesByTheirBeginning) {
-  SmallRecording one(1), two(2);
+  InMemoryRecording one(1), two(2);
   const model::Report report = Aggregate({*two, *one});
   EXPECT_EQ(report.processes[0].recording.pid, 101U);
   EXPECT_EQ(report.processes[1].recording.pid, 102U);
@@ -258,7 +258,7 @@ class Filters : public ::testing::Test {
   double BytesWhere(const char* text) {
     return Aggregate({*one_, *two_}, {.where = ParseWhere(text).value()}).profile.total.bytes;
   }
-  SmallRecording one_, two_;
+  InMemoryRecording one_, two_;
 };
 
 TEST_F(Filters, LeaveOutWhatDoesNotAgree) {
@@ -301,7 +301,7 @@ TEST_F(Filters, TellProcessesApartByHostAndThenByTime) {
 }
 
 TEST(Threads, OfWhatWasAllocatedComeFromTheEventsThatAreLeft) {
-  SmallRecording recording(1);
+  InMemoryRecording recording(1);
   const model::StackId stack = recording.AddStack({0x10});
   recording->stacks[stack.value].allocated.bytes = 1000;
   for (const uint32_t thread : {7U, 7U, 8U}) {

@@ -14,9 +14,9 @@
 namespace heapecho::testing {
 
 // One module "app" (id 1) and stacks main -> f<address>; see AddStack.
-class SmallRecording {
+class InMemoryRecording {
  public:
-  explicit SmallRecording(uint8_t id) {
+  explicit InMemoryRecording(uint8_t id) {
     recording_.file = absl::StrCat("r", id, ".heapecho");
     recording_.id.bytes[0] = id;
     recording_.pid = 100U + id;

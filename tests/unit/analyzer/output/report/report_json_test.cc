@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "analyzer/output/report.h"
+#include "tests/unit/analyzer/output/golden.h"
+#include "tests/unit/analyzer/output/report/reports.h"
+
+namespace heapecho::output {
+namespace {
+
+using nlohmann::json;
+
+TEST(ReportJson, OfAServiceIsTheGolden) {
+  EXPECT_TRUE(IsGolden("report/gunicorn.json", ReportJson(GunicornReport())));
+}
+
+TEST(ReportJson, SaysWhoWroteARecordingAndHowItEnded) {
+  const json report = json::parse(ReportJson(GunicornReport()));
+  EXPECT_EQ(report["schema"], 1);
+  ASSERT_EQ(report["recordings"].size(), 3U);
+  const json& master = report["recordings"][0];
+  const json& worker = report["recordings"][1];
+  EXPECT_FALSE(master.contains("parent_id"));
+  EXPECT_FALSE(master.contains("container"));
+  EXPECT_EQ(master["end"], "running");
+  EXPECT_FALSE(master.contains("exit_status"));
+  EXPECT_EQ(worker["parent_id"], master["id"]);
+  EXPECT_EQ(worker["pid"], 4101);
+  EXPECT_EQ(worker["ppid"], 4100);
+  EXPECT_EQ(worker["command"][4], "shop.wsgi");
+  EXPECT_EQ(worker["end"], "killed");
+  EXPECT_EQ(worker["started_at"], "2025-11-21T02:00:01.000Z");
+  EXPECT_EQ(worker["last_seen_at"], "2025-11-21T02:13:22.000Z");
+  EXPECT_EQ(worker["drops"]["stack_unknown"], 12345);
+  EXPECT_EQ(worker["drops"]["no_scratch_buffer"], 0);
+  EXPECT_EQ(worker["live"]["bytes"], 812 << 20);
+  EXPECT_EQ(worker["live"]["bytes_error"], 12000000);
+  EXPECT_EQ(worker["domains"]["malloc"]["peak"]["objects"], 3000000);
+  EXPECT_FALSE(worker["domains"].contains("arrow"));
+  EXPECT_EQ(report["recordings"][2]["exit_status"], 3);
+}
+
+TEST(ReportJson, ListsSitesLargestFirstWithFramesInnermostFirst) {
+  const json report = json::parse(ReportJson(GunicornReport()));
+  ASSERT_EQ(report["sites"].size(), 4U);
+  const json& site = report["sites"][1];
+  EXPECT_EQ(site["domain"], "malloc");
+  EXPECT_EQ(site["bytes"], 100 << 20);
+  EXPECT_EQ(site["objects"], 100000);
+  EXPECT_EQ(site["oldest_s"], 30.25);
+  ASSERT_EQ(site["frames"].size(), 4U);
+  EXPECT_EQ(site["frames"][0]["function"], "operator new(unsigned long)");
+  EXPECT_FALSE(site["frames"][0].contains("line"));
+  const json leak = {{"kind", "native"},
+                     {"function", "shop::leak(int)"},
+                     {"file", "/src/shop/leak.cc"},
+                     {"line", 88},
+                     {"module", "_shop.so"}};
+  EXPECT_EQ(site["frames"][1], leak);
+}
+
+TEST(ReportJson, ListsAsManySitesAsAsked) {
+  EXPECT_EQ(json::parse(ReportJson(GunicornReport(), 1))["sites"].size(), 1U);
+  EXPECT_EQ(json::parse(ReportJson(GunicornReport(), 0))["sites"].size(), 0U);
+}
+
+TEST(ReportJson, HasAgesOnlyOfWhatIsLive) {
+  model::Report report = GunicornReport();
+  report.profile.value = model::Value::kAllocated;
+  EXPECT_FALSE(json::parse(ReportJson(report))["sites"][0].contains("oldest_s"));
+}
+
+TEST(ReportJson, IsValidWhateverARecordingHolds) {
+  const json report = json::parse(ReportJson(HostileReport()));
+  EXPECT_EQ(report["recordings"][0]["file"], "r\"\n.heapecho");
+  EXPECT_EQ(report["recordings"][0]["command"][1], "\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(report["recordings"][0]["drops"]["c\t"], UINT64_MAX);
+  EXPECT_EQ(report["sites"][0]["bytes"], uint64_t{1} << 53);
+  EXPECT_EQ(report["sites"][0]["frames"][0]["function"], "f\n\033\"\\");
+}
+
+TEST(ReportJson, OfNothingHasItsKeys) {
+  EXPECT_EQ(json::parse(ReportJson({})),
+            json({{"schema", 1}, {"recordings", json::array()}, {"sites", json::array()}, {"warnings", json::array()}}));
+}
+
+}  // namespace
+}  // namespace heapecho::output

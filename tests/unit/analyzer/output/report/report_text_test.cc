@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "analyzer/output/report.h"
+#include "tests/unit/analyzer/output/golden.h"
+#include "tests/unit/analyzer/output/report/reports.h"
+
+namespace heapecho::output {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(ReportText, OfAServiceIsTheGolden) {
+  EXPECT_TRUE(IsGolden("report/gunicorn.txt", ReportText(GunicornReport())));
+}
+
+TEST(ReportText, HoldsNoControlCharacterOfARecording) {
+  const std::string text = ReportText(HostileReport());
+  for (const char c : text)
+    EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << static_cast<int>(c);
+  EXPECT_THAT(text, Not(HasSubstr("a\nb")));
+}
+
+TEST(ReportText, ShowsCountersOfLossAlsoAtZeroAndAddsThemUp) {
+  model::Report report = GunicornReport();
+  report.processes[0].recording.counters[1].value = 5;
+  const std::string text = ReportText(report);
+  EXPECT_THAT(text, HasSubstr("no_scratch_buffer       0\n"));
+  EXPECT_THAT(text, HasSubstr("stack_unknown      12,350\n"));
+  EXPECT_THAT(text, HasSubstr("torn_live               1\n"));
+}
+
+TEST(ReportText, ShowsAsManyFunctionsAndFramesAsAsked) {
+  const std::string text = ReportText(GunicornReport(), {.top = 1, .frames = 2});
+  EXPECT_THAT(text, HasSubstr("Who allocated it (1 of 3 functions, 4 stacks)"));
+  EXPECT_THAT(text, Not(HasSubstr("list_resize")));
+  EXPECT_THAT(text, HasSubstr("     shop::leak(int) (_shop.so) leak.cc:88\n"
+                              "       <- _PyEval_EvalFrameDefault (python3.11), 9 times\n"
+                              "       ... 1 more caller\n"));
+}
+
+TEST(ReportText, SaysWhatRecordingCost) {
+  model::Report report = GunicornReport();
+  report.processes[0].recording.own_ns = 250'000'000;
+  report.processes[1].recording.cpu_ns = 100'000'000'000;
+  EXPECT_THAT(ReportText(report), HasSubstr("What recording cost: 0.25 s of 100.0 s CPU time (0.2 %), 384 KiB on disk"));
+}
+
+TEST(ReportText, SaysThatThereIsNoRecording) {
+  model::Report report;
+  report.profile.warnings = {"/x is no recording"};
+  EXPECT_EQ(ReportText(report), "heapecho: no recording\n\nWarnings\n  /x is no recording\n");
+}
+
+TEST(ReportText, NamesTheValueThatItShows) {
+  model::Report report = GunicornReport();
+  EXPECT_THAT(ReportText(report), HasSubstr("Live at the last moment: 817 MiB"));
+  report.profile.value = model::Value::kPeak;
+  EXPECT_THAT(ReportText(report), HasSubstr("At each process's peak: 817 MiB"));
+  report.profile.value = model::Value::kAllocated;
+  EXPECT_THAT(ReportText(report), HasSubstr("Allocated in total: 817 MiB"));
+  EXPECT_THAT(ReportText(report), Not(HasSubstr("oldest")));
+}
+
+TEST(ReportText, SaysHowEachProcessEnded) {
+  model::Report report = GunicornReport();
+  EXPECT_THAT(ReportText(report), HasSubstr(" exited 3 "));
+  report.processes[2].recording.exit_status = -1;
+  EXPECT_THAT(ReportText(report), HasSubstr(" exited "));
+  EXPECT_THAT(ReportText(report), Not(HasSubstr("exited -1")));
+  report.processes[2].state = model::ProcessState::kExec;
+  EXPECT_THAT(ReportText(report), HasSubstr(" exec "));
+  report.processes[2].state = model::ProcessState::kUnknown;
+  EXPECT_THAT(ReportText(report), HasSubstr(" unknown "));
+}
+
+}  // namespace
+}  // namespace heapecho::output
