@@ -47,12 +47,16 @@ struct Request {
   uintptr_t* cfa;
   CfiResult result;
   bool gave_up;
+  uint32_t reads;
 };
+
+// An expression may go round in circles; each turn reads its operators anew.
+constexpr uint32_t kMostReads = 20'000;
 
 // Memory is CFI of the section or a slot of the stack.
 int AccessMemory(unw_addr_space_t, unw_word_t address, unw_word_t* value, int write, void* context) {
-  const auto* const request = static_cast<const Request*>(context);
-  if (write != 0) return -UNW_EINVAL;
+  auto* const request = static_cast<Request*>(context);
+  if (write != 0 || ++request->reads > kMostReads) return -UNW_EINVAL;
   const CfiSection& section = *request->section;
   if (address >= section.low && address < section.high) {
     // libunwind asks for aligned words; the last one may reach over the end.
@@ -260,7 +264,7 @@ CfiResult StepByLibunwind(const CfiSection& section, const FrameDescription& des
   if (base::Failed(Syscall(SYS_rt_sigprocmask, kSetMask, &all, &before, kMaskBytes))) {
     return CfiResult::kBeyondUs;
   }
-  Request request{&section, &description, lookup, stack, registers, cfa, CfiResult::kCorrupt, false};
+  Request request{&section, &description, lookup, stack, registers, cfa, CfiResult::kCorrupt, false, 0};
   if (g_inside.exchange(true, std::memory_order_acquire)) {
     request.result = CfiResult::kBeyondUs;
   } else {

@@ -3,12 +3,18 @@
 #include "preload/stack/native_unwinder.h"
 
 #include <alloca.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -30,6 +36,7 @@ extern "C" {
 void heapecho_test_cfa_by_rbx(void (*call)());
 void heapecho_test_cfa_by_expression(void (*call)());
 void heapecho_test_cfa_by_rare_operators(void (*call)());
+void heapecho_test_cfa_by_endless_expression(void (*call)());
 void heapecho_test_rbp_in_register(void (*call)());
 void heapecho_test_without_cfi(void (*call)());
 void heapecho_test_trapping_leaf();
@@ -362,6 +369,17 @@ TEST_F(NativeUnwinderAlone, SaysBrokenAtGeneratedCode) {
   munmap(code, 4096);
 }
 
+TEST_F(NativeUnwinderAlone, SaysBrokenAtAnExpressionThatNeverEnds) {
+  for (int i = 0; i < 3; ++i) {
+    heapecho_test_cfa_by_endless_expression(WalkHere);
+    EXPECT_EQ(g_walk.count, 2u);
+    EXPECT_TRUE(g_walk.broken);
+  }
+  // libunwind is still to be had.
+  heapecho_test_cfa_by_rare_operators(WalkHere);
+  EXPECT_FALSE(g_walk.broken);
+}
+
 TEST_F(NativeUnwinderAlone, EndsCleanlyAtTheOutermostFrame) {
   WalkHere();
   EXPECT_FALSE(g_walk.broken);
@@ -521,6 +539,52 @@ TEST_F(NativeUnwinderAlone, UsesAtMostOneKibibyteOfTheCallersStack) {
     EXPECT_FALSE(g_walk.broken);
     EXPECT_LE(g_bytes_used, 1024u) << (cold ? "every way, nothing cached" : "warm");
   }
+}
+
+// A filter of system calls ends the process at any other than those that a walk may make: no mapping, no
+// opening, no futex. Exit status 3: the kernel has no such filters.
+void WalkUnderAFilter() {
+  const auto allow = [](uint32_t number) {
+    return std::array<sock_filter, 2>{{BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+                                       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
+  };
+  std::vector<sock_filter> filter = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  for (const uint32_t number : {SYS_rt_sigprocmask, SYS_exit_group, SYS_clock_gettime}) {
+    for (const sock_filter& line : allow(number)) filter.push_back(line);
+  }
+  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+  const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
+  const auto walk_all = [] {
+    Recurse(40, WalkHere);
+    heapecho_test_cfa_by_rbx([] { heapecho_test_cfa_by_rare_operators(WalkHere); });
+  };
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    _exit(3);
+  }
+  bool broken = false;
+  for (int i = 0; i < 3; ++i) {
+    ModulesMayHaveChanged();
+    g_bounds = {};
+    walk_all();
+    broken = broken || g_walk.broken;
+  }
+  _exit(broken ? 2 : 0);
+}
+
+TEST_F(NativeUnwinderAlone, MakesNoSystemCallButTheProbeOfMemory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers make system calls of their own";
+#endif
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) WalkUnderAFilter();
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+  if (WEXITSTATUS(status) == 3) GTEST_SKIP() << "system calls cannot be filtered here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

@@ -59,6 +59,20 @@ heapecho_test_cfa_by_rare_operators:
         .cfi_endproc
         .size   heapecho_test_cfa_by_rare_operators, .-heapecho_test_cfa_by_rare_operators
 
+// CFA by an expression that jumps back to its own beginning: DW_OP_skip -3.
+        .globl  heapecho_test_cfa_by_endless_expression
+        .type   heapecho_test_cfa_by_endless_expression, @function
+heapecho_test_cfa_by_endless_expression:
+        .cfi_startproc
+        subq    $8, %rsp
+        .cfi_escape 0x0f, 0x03, 0x2f, 0xfd, 0xff
+        callq   *%rdi
+        addq    $8, %rsp
+        .cfi_def_cfa %rsp, 8
+        retq
+        .cfi_endproc
+        .size   heapecho_test_cfa_by_endless_expression, .-heapecho_test_cfa_by_endless_expression
+
 // rbp moved to another register, and a row remembered thrice.
         .globl  heapecho_test_rbp_in_register
         .type   heapecho_test_rbp_in_register, @function

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# The object OBJECT may leave undefined only functions that compute, and the redirected ones.
+execute_process(COMMAND "${NM}" -u -P "${OBJECT}" OUTPUT_VARIABLE listing RESULT_VARIABLE failed)
+if(failed)
+  message(FATAL_ERROR "${OBJECT} cannot be read")
+endif()
+string(REGEX MATCHALL "[^\n]+" lines "${listing}")
+list(LENGTH lines count)
+if(count LESS 5)
+  message(FATAL_ERROR "${OBJECT} lists no names")
+endif()
+foreach(line IN LISTS lines)
+  string(REGEX REPLACE " .*$" "" name "${line}")
+  if(NOT name MATCHES "^(heapecho_libunwind_.*|mem(chr|cmp|cpy|move|set)|st[rp]n?(cpy|cmp|len|rchr|chr)|strlen|strcmp|sigfillset|_GLOBAL_OFFSET_TABLE_|_U_dyn_info_list_addr)$")
+    message(SEND_ERROR "libunwind reaches ${name}")
+  endif()
+endforeach()
