@@ -152,6 +152,8 @@ bool Recording::Fill(const Beginning& beginning, IdentityScratch& scratch) {
     strncpy(counters[i].name, base::kCounterNames[i], sizeof counters[i].name - 1);
   }
   Commit(SectionKind::kCounters, base::kCounterCount);
+  // Blocks of events say by their headers whether they are in use, and are holes until then.
+  Commit(SectionKind::kEvents, events.size / layout_.block_bytes);
 
   // The magic last: without it the file has not begun.
   wire::FileHeader copy = header;

@@ -8,7 +8,10 @@
 // not know, and trusts nothing: every index may be out of range and every chain may be a cycle.
 //
 // The writer never holds a lock and may be killed between any two stores. What a record promises:
-//   event, live     valid exactly when `check` equals CheckOf() of the record; all-zero means never written
+//   event, live     valid exactly when `check` equals CheckOf() of the record; all-zero means never written.
+//                   A live record with neither check nor address is empty, its other words are of a block that
+//                   was freed. A block of events taken anew is not wiped: an event that is not valid, has a
+//                   check, and is older than the block's started_ns is of the block's life before
 //   stack           each word is valid by itself; words of one record may be one event apart
 //   node            written once before anything refers to it; rewritten only after a fold (then the stacks
 //                   that referred to it are gone or younger, see StackRecord::first_seen_ns)
@@ -50,7 +53,8 @@ struct Section {
   uint32_t record_size;  // bytes of a record; for logs the alignment; for kEvents the size of a block
   uint64_t offset;       // from the start of the file, a multiple of 4096
   uint64_t size;         // bytes reserved
-  uint64_t committed;    // logs: bytes that are valid. Arrays: records at or beyond this index are empty
+  uint64_t committed;    // logs: bytes that are valid. Arrays: records at or beyond this index are empty;
+                         // those below it may be holes of the sparse file, which are empty too
 };
 
 enum class ProcessEnd : uint32_t {
