@@ -123,6 +123,24 @@ wire::LiveRecord LiveRecordOf(const live::Block& block) {
           .check = 0};
 }
 
+// What the file says of a slot becomes what the live set says. Threads that mirror one slot at a time may pass
+// each other, so each looks again whether what it wrote still is the truth.
+void MirrorLiveSlot(uint32_t slot) {
+  uint64_t version = g.live.Version(slot);
+  for (;;) {
+    live::Block block;
+    if (g.live.Look(slot, &block)) {
+      g.recording.MirrorLive(slot, LiveRecordOf(block));
+    } else {
+      g.recording.ClearLive(slot);
+    }
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // what was written is seen before this is read
+    const uint64_t now = g.live.Version(slot);
+    if (now == version) return;
+    version = now;
+  }
+}
+
 void MirrorHeader(uint64_t now) {
   wire::FileHeader* header = g.recording.header();
   if (header == nullptr) return;
@@ -164,11 +182,7 @@ void MirrorEverything(uint64_t now) {
   for (uint32_t stack = 0; stack < g.interner.used(); ++stack) StackWritten(stack);
   for (uint32_t slot = 0; slot < g.live.capacity(); ++slot) {
     live::Block block;
-    if (!g.live.Look(slot, &block)) continue;
-    g.recording.MirrorLive(slot, LiveRecordOf(block));
-    // Freed in this moment by a thread that cleared the slot before we wrote it.
-    live::Block after;
-    if (!g.live.Look(slot, &after)) g.recording.ClearLive(slot);
+    if (g.live.Look(slot, &block)) MirrorLiveSlot(slot);
   }
   stack::ForEachModule([](const stack::Module& module, void*) { ModuleSeen(module); }, nullptr);
   MirrorHeader(now);
@@ -266,30 +280,25 @@ void Thinned(uint32_t slot, const live::Block& before, uint32_t interval, void*)
   const stack::Worth was =
       stack::WorthOf(before.size, sampler::SampleWeight(before.size, before.interval));
   stack::Worth is = {};
-  if (interval != 0) {
-    live::Block after = before;
-    after.interval = interval;
-    is = stack::WorthOf(after.size, sampler::SampleWeight(after.size, interval));
-    g.recording.MirrorLive(slot, LiveRecordOf(after));
-    live::Block now;  // a free may have taken and cleared it before we wrote
-    if (!g.live.Look(slot, &now)) g.recording.ClearLive(slot);
-  } else {
-    g.recording.ClearLive(slot);
-  }
+  if (interval != 0) is = stack::WorthOf(before.size, sampler::SampleWeight(before.size, interval));
+  MirrorLiveSlot(slot);
   stack::AddThinning(g.totals, g.interner.Totals(before.stack), was, is);
   StackWritten(before.stack);
 }
 
 void ThinIfNearlyFull() {
   const uint32_t limit = g.live.capacity() / 4 * 3;
-  while (g.live.size() >= limit && g.live.capacity() != 0) {
+  if (g.live.size() < limit || !g.live.TryStartThinning()) return;
+  while (g.live.size() >= limit) {
     const uint64_t interval = g.interval.load(kRelaxed) * 2;
-    if (interval > sampler::kLargestInterval) return;
-    if (!g.live.Thin(static_cast<uint32_t>(interval), StaysWhenDoubled, Thinned, nullptr)) return;
-    HEAPECHO_COUNT(live_thinned);
+    if (interval > sampler::kLargestInterval) break;
+    // Raised first: what other threads sample meanwhile is thinned before it comes in.
     g.smallest_interval.store(interval, kRelaxed);
     g.interval.store(interval, kRelaxed);
+    g.live.Thin(static_cast<uint32_t>(interval), StaysWhenDoubled, Thinned, nullptr);
+    HEAPECHO_COUNT(live_thinned);
   }
+  g.live.EndThinning();
 }
 
 void ControlInterval(uint64_t now) {
@@ -314,7 +323,20 @@ bool IsInherited(const live::Block& block) {
   return g.has_parent && block.time_ns < g.forked_at_ns;
 }
 
+// The interval that this sample stands for: its gap's, or where the live set has been thinned since the gap was
+// drawn, the doubled one, if it stays then (0: it does not). The same coin as for a block that is in already.
+uint32_t IntervalOfSample(ThreadState& thread, size_t size) {
+  uint32_t interval = thread.interval;
+  while (interval < g.smallest_interval.load(kRelaxed)) {
+    if (!sampler::StaysWhenDoubled(thread.random, size, interval)) return 0;
+    interval *= 2;
+  }
+  return interval;
+}
+
 __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t size) {
+  const uint32_t interval = IntervalOfSample(thread, size);
+  if (interval == 0) return;
   const uint64_t start = Now();
   Scratch* scratch = g.scratch.Take();
   if (scratch == nullptr) {
@@ -341,14 +363,14 @@ __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t s
                                  .time_ns = start,
                                  .stack = stack,
                                  .thread = thread.thread_id,
-                                 .interval = thread.interval};
-    const wire::LiveRecord record = LiveRecordOf(sampled);
-    const stack::Worth worth = stack::WorthOf(size, record.weight);
+                                 .interval = interval};
+    const double weight = sampler::SampleWeight(size, interval);
+    const stack::Worth worth = stack::WorthOf(size, weight);
     stack::StackTotals& totals = g.interner.Totals(stack);
     stack::AddAllocation(g.totals, totals, worth, start, SecondOfLife(start));
     const uint32_t slot = g.live.Insert(sampled);
     if (slot != live::kNoSlot) {
-      g.recording.MirrorLive(slot, record);
+      MirrorLiveSlot(slot);
     } else {  // it cannot be followed, so it counts as freed at once (and was counted as lost)
       stack::AddFree(g.totals, totals, worth, false, SecondOfLife(start));
     }
@@ -358,10 +380,10 @@ __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t s
                              .address = sampled.address,
                              .size = size,
                              .allocated_ns = 0,
-                             .weight = record.weight,
+                             .weight = weight,
                              .stack = stack,
                              .thread = thread.thread_id,
-                             .interval = thread.interval,
+                             .interval = interval,
                              .kind = static_cast<uint8_t>(wire::EventKind::kAllocate),
                              .domain = static_cast<uint8_t>(wire::Domain::kMalloc),
                              .reserved = 0,
@@ -382,7 +404,7 @@ void Freed(const live::Block& block, uint32_t slot) {
   const double weight = sampler::SampleWeight(block.size, block.interval);
   stack::AddFree(g.totals, g.interner.Totals(block.stack), stack::WorthOf(block.size, weight),
                  IsInherited(block), SecondOfLife(now));
-  g.recording.ClearLive(slot);
+  MirrorLiveSlot(slot);
   g.live.Release(slot);
   StackWritten(block.stack);
   g.recording.AppendEvent(t_state.ordinal,
@@ -474,10 +496,10 @@ void EndReallocation(const Reallocation& reallocation, bool freed) {
     return;
   }
   // Back in, under a slot of its own: totals never changed.
-  g.recording.ClearLive(reallocation.slot);
+  MirrorLiveSlot(reallocation.slot);
   g.live.Release(reallocation.slot);
   const uint32_t slot = g.live.Insert(reallocation.block);
-  if (slot != live::kNoSlot) g.recording.MirrorLive(slot, LiveRecordOf(reallocation.block));
+  if (slot != live::kNoSlot) MirrorLiveSlot(slot);
 }
 
 // --- The process's life.

@@ -38,8 +38,11 @@ bool LiveSet::Initialize(uint32_t capacity) {
 }
 
 uint32_t LiveSet::HomeOf(uintptr_t address) const {
-  // Another hash than the filter's, so that what collides there does not collide here too.
-  return static_cast<uint32_t>((address >> 3) * 0x9e3779b97f4a7c15 >> 32) & bucket_mask_;
+  // Another hash than the filter's, so that what collides there does not collide here too. Mixed well, since
+  // a bucket that overflows spills into its neighbours.
+  uint64_t hash = address * 0x9e3779b97f4a7c15;
+  hash = (hash ^ (hash >> 32)) * 0xbf58476d1ce4e5b9;
+  return static_cast<uint32_t>(hash >> 40) & bucket_mask_;
 }
 
 uint32_t LiveSet::TakeFreeEntry() {
@@ -177,8 +180,7 @@ bool LiveSet::Look(uint32_t slot, Block* block) const {
   return entry.word.load(kRelaxed) == word;
 }
 
-bool LiveSet::Thin(uint32_t interval, Stays stays_when_doubled, Thinned thinned, void* context) {
-  if (thinning_.exchange(true, kAcquire)) return false;  // pairs with the release below
+void LiveSet::Thin(uint32_t interval, Stays stays_when_doubled, Thinned thinned, void* context) {
   const uint32_t used = fresh_.load(kRelaxed);
   for (uint32_t slot = 0; slot < used; ++slot) {
     Entry& entry = entries_[slot];
@@ -199,8 +201,6 @@ bool LiveSet::Thin(uint32_t interval, Stays stays_when_doubled, Thinned thinned,
       }
     }
   }
-  thinning_.store(false, kRelease);
-  return true;
 }
 
 }  // namespace heapecho::live

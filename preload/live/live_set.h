@@ -47,8 +47,10 @@ class LiveSet {
   uint32_t Take(uintptr_t address, Block* block);
   void Release(uint32_t slot);
 
-  // What lies in the slot now; false if nothing does. What is read may be one change old.
+  // What lies in the slot now; false if nothing does.
   bool Look(uint32_t slot, Block* block) const;
+  // Changes whenever what lies in the slot changes: for a mirror to see whether it still shows the truth.
+  uint64_t Version(uint32_t slot) const { return entries_[slot].word.load(std::memory_order_acquire); }
 
   // Decides whether a block stays when its interval is doubled. Called once for each doubling.
   using Stays = bool (*)(const Block& block, void* context);
@@ -56,12 +58,15 @@ class LiveSet {
   // out, and its slot is released when the call returns.
   using Thinned = void (*)(uint32_t slot, const Block& before, uint32_t interval, void* context);
 
-  // Thins every block whose interval is below `interval` until it is not, each step doubling it. Does nothing
-  // if another thread is at it. Returns whether it ran.
-  bool Thin(uint32_t interval, Stays stays_when_doubled, Thinned thinned, void* context);
+  // The right to call Thin(), one thread's at a time; false: another has it. Given back by EndThinning().
+  bool TryStartThinning() { return !thinning_.exchange(true, std::memory_order_acquire); }  // EndThinning
+  void EndThinning() { thinning_.store(false, std::memory_order_release); }
+
+  // Thins every block whose interval is below `interval` until it is not, each step doubling it.
+  void Thin(uint32_t interval, Stays stays_when_doubled, Thinned thinned, void* context);
 
   // In a forked child, before any other call: a thinning that the parent was at is not ours.
-  void AfterFork() { thinning_.store(false, std::memory_order_relaxed); }
+  void AfterFork() { EndThinning(); }
 
  private:
   // `word` is generation << 32 | interval. Interval 0 means nobody's; whoever changes an interval that is not
