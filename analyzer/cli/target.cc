@@ -4,21 +4,20 @@
 
 #include <elf.h>
 #include <fcntl.h>
-#include <gelf.h>
-#include <libelf.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
+#include <climits>
+#include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 
 namespace heapecho::cli {
 namespace {
@@ -45,47 +44,41 @@ absl::Status Unrecorded(const std::string& path, absl::string_view why) {
   return absl::FailedPreconditionError(absl::StrCat(path, ": cannot be recorded: ", why));
 }
 
-// The loader that an ELF file asks for; empty: none.
-absl::StatusOr<std::string> LoaderOf(const std::string& path, Elf* elf) {
-  size_t count = 0;
-  if (elf_getphdrnum(elf, &count) != 0) return Unrecorded(path, "its program headers are damaged");
-  for (size_t i = 0; i < count; ++i) {
-    GElf_Phdr header;
-    if (gelf_getphdr(elf, static_cast<int>(i), &header) == nullptr) continue;
-    if (header.p_type != PT_INTERP) continue;
-    // libelf checks that the range lies inside the file.
-    Elf_Data* data = elf_getdata_rawchunk(elf, static_cast<int64_t>(header.p_offset),
-                                          header.p_filesz, ELF_T_BYTE);
-    if (data == nullptr || data->d_size == 0)
-      return Unrecorded(path, "its loader's name is damaged");
-    const auto* text = static_cast<const char*>(data->d_buf);
-    return std::string(text, strnlen(text, data->d_size));
-  }
-  return std::string();
+template <typename Record>
+bool ReadAt(int fd, uint64_t offset, Record* record) {
+  return offset <= INT64_MAX && pread(fd, record, sizeof *record, static_cast<off_t>(offset)) ==
+                                    static_cast<ssize_t>(sizeof *record);
 }
 
-absl::StatusOr<std::string> CheckProgram(const std::string& path, int fd) {
-  elf_version(EV_CURRENT);
-  const std::unique_ptr<Elf, int (*)(Elf*)> elf(elf_begin(fd, ELF_C_READ, nullptr), elf_end);
-  GElf_Ehdr header;
-  if (elf == nullptr || elf_kind(elf.get()) != ELF_K_ELF ||
-      gelf_getehdr(elf.get(), &header) == nullptr) {
+// The loader that an ELF program asks for: two headers and a name are all that is looked at here.
+absl::StatusOr<std::string> LoaderOf(const std::string& path, int fd) {
+  Elf64_Ehdr header;
+  if (!ReadAt(fd, 0, &header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
     return Unrecorded(path, "it is neither an ELF program nor a script with a #! line");
   }
-  if (gelf_getclass(elf.get()) != ELFCLASS64) return Unrecorded(path, "it is a 32-bit program");
-  if (header.e_machine != kMachine) {
+  if (header.e_ident[EI_CLASS] != ELFCLASS64) return Unrecorded(path, "it is a 32-bit program");
+  if (header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_machine != kMachine) {
     return Unrecorded(
         path, absl::StrCat("it is made for another machine (ELF machine ", header.e_machine, ")"));
   }
-  absl::StatusOr<std::string> loader = LoaderOf(path, elf.get());
-  if (!loader.ok()) return loader;
-  if (loader->empty()) {
-    return Unrecorded(path, "it is statically linked, so no loader reads LD_PRELOAD");
+  for (uint64_t i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr segment;
+    if (!ReadAt(fd, header.e_phoff + i * sizeof segment, &segment)) {
+      return Unrecorded(path, "its program headers are cut off");
+    }
+    if (segment.p_type != PT_INTERP) continue;
+    std::string loader(std::min<uint64_t>(segment.p_filesz, PATH_MAX), '\0');
+    const ssize_t got = segment.p_offset > INT64_MAX ? -1
+                                                     : pread(fd, loader.data(), loader.size(),
+                                                             static_cast<off_t>(segment.p_offset));
+    const size_t end = loader.find('\0');
+    if (got != static_cast<ssize_t>(loader.size()) || end == 0 || end == std::string::npos) {
+      return Unrecorded(path, "its loader's name is damaged");
+    }
+    loader.resize(end);
+    return loader;
   }
-  if (absl::StrContains(*loader, "ld-musl")) {
-    return Unrecorded(path, "it runs on musl; heapecho needs glibc (for example a Debian image)");
-  }
-  return loader;
+  return Unrecorded(path, "it is statically linked, so no loader reads LD_PRELOAD");
 }
 
 // The file that a script's first line names; empty: the file is no script.
@@ -124,8 +117,11 @@ absl::StatusOr<Target> Follow(const std::string& path, bool may_be_script) {
     target->path = path;
     return target;
   }
-  const absl::StatusOr<std::string> loader = CheckProgram(path, file.fd);
+  const absl::StatusOr<std::string> loader = LoaderOf(path, file.fd);
   if (!loader.ok()) return loader.status();
+  if (absl::StrContains(*loader, "ld-musl")) {
+    return Unrecorded(path, "it runs on musl; heapecho needs glibc (for example a Debian image)");
+  }
   return Target{path, path, *loader};
 }
 
