@@ -12,6 +12,7 @@ struct Options {
   char directory[512];  // absolute, NUL-terminated
   uint64_t interval;    // bytes; kAuto
   uint64_t budget;      // bytes; kAuto
+  uint64_t keep;        // bytes
   bool keep_short;
   char only[512];       // names separated by commas; empty: all
   bool disable;

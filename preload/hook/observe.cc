@@ -199,6 +199,7 @@ void BeginFileIfDue(uint64_t now) {
   const recording::Trouble trouble = g.recording.Begin(
       {.directory = g.options.directory,
        .budget = g.budget,
+       .keep = g.options.keep,
        .interval_configured = g.options.interval,
        .process_start_ns = g.start_ns,
        .forked_at_ns = g.has_parent ? g.forked_at_ns : 0,

@@ -169,12 +169,16 @@ void FillProcessWords(wire::FileHeader& header, IdentityScratch& scratch) {
     ++digits;
   }
   ReadSmallFile("/proc/self/stat", text, sizeof scratch.text);
+  header.start_ticks = StartTicks(text);
+}
+
+uint64_t StartTicks(const char* stat) {
   // The command, field 2, stands in parentheses and may hold anything; the last ')' closes it.
-  const char* field = strrchr(text, ')');
+  const char* field = strrchr(stat, ')');
   for (int number = 2; field != nullptr && number < 22; ++number) {
     field = strchr(field + 1, ' ');
   }
-  if (field != nullptr) header.start_ticks = ParseDecimal(field + 1);
+  return field != nullptr ? ParseDecimal(field + 1) : 0;
 }
 
 uint64_t CgroupMemoryLimit(IdentityScratch& scratch) {

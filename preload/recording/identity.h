@@ -29,6 +29,9 @@ size_t CollectIdentity(const StaticFacts& facts, IdentityScratch& scratch, char*
 // Fills the identity words of the header: pid, ppid, uid, boot id, namespace, start time.
 void FillProcessWords(wire::FileHeader& header, IdentityScratch& scratch);
 
+// Field 22 of a /proc/PID/stat's text: clock ticks after boot; 0: not there.
+uint64_t StartTicks(const char* stat);
+
 // The lowest memory limit of the process's cgroup and those above it, v1 or v2; 0: none.
 uint64_t CgroupMemoryLimit(IdentityScratch& scratch);
 

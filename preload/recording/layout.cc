@@ -31,7 +31,7 @@ Layout LayoutFor(uint64_t budget) {
   // The private twins of these tables must fit the 8 MiB that the process may pay, so more disk than the
   // default buys longer events and nothing else.
   const uint64_t share = budget < kDefaultBudget ? budget : kDefaultBudget;
-  layout.stacks = static_cast<uint32_t>(share / 2730);
+  layout.stacks = static_cast<uint32_t>(share / 3328);
   layout.native_nodes = layout.stacks * 6;
   layout.live = PowerOfTwoBelow(share / 2048);
   layout.block_bytes = 32 << 10;

@@ -11,6 +11,7 @@
 #include "preload/base/memory.h"
 #include "preload/base/syscalls.h"
 #include "preload/recording/procfs.h"
+#include "preload/recording/retention.h"
 
 namespace heapecho::recording {
 namespace {
@@ -59,6 +60,9 @@ uint64_t DecideBudget(uint64_t configured, const char* directory) {
 Trouble Recording::Begin(const Beginning& beginning) {
   Trouble trouble = PrepareDirectory(beginning.directory);
   if (trouble.what != nullptr) return trouble;
+  if (!MakeRoom(beginning.directory, beginning.keep)) {
+    return {.what = "holds more than HEAPECHO_KEEP, and nothing in it may go", .error = 0};
+  }
   auto* scratch = static_cast<IdentityScratch*>(
       base::MapPrivate(sizeof(IdentityScratch), "heapecho identity"));
   if (scratch == nullptr) return {.what = "no memory to begin", .error = ENOMEM};

@@ -26,6 +26,7 @@ namespace heapecho::recording {
 struct Beginning {
   const char* directory;
   uint64_t budget;  // bytes; what LayoutFor() of it says is what the private tables hold too
+  uint64_t keep;    // bytes of disk for the directory
   uint64_t interval_configured;
   uint64_t process_start_ns;
   uint64_t forked_at_ns;      // 0: not by fork
