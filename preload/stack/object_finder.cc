@@ -48,7 +48,8 @@ bool FindByLoader(uintptr_t address, MappedObject* object) {
 }
 
 // One of two tables; the one that is not current is rebuilt, then becomes it. A reader that was held up
-// for two rebuildings notices by the sequence. Words are relaxed atomics because of such readers.
+// for two rebuildings notices by the sequence: it reads words by acquire and then the sequence again, and
+// the words were released after the odd sequence, so that a new word brings the new sequence with it.
 struct Row {
   std::atomic<uintptr_t> start, end, bias, identity;
   std::atomic<const char*> name;
@@ -115,13 +116,13 @@ void ReadMaps(Table* table, char* buffer) {
     candidate = false;  // one row for each object
     const char* name = vdso ? "linux-vdso.so.1" : KeepPath(line.path, line.path_length);
     Row& row = table->rows[count++];
-    row.start.store(image.start, std::memory_order_relaxed);
-    row.end.store(image.end, std::memory_order_relaxed);
-    row.bias.store(image.bias, std::memory_order_relaxed);
-    row.identity.store(device << 40 ^ inode, std::memory_order_relaxed);
-    row.name.store(name, std::memory_order_relaxed);
+    row.start.store(image.start, std::memory_order_release);
+    row.end.store(image.end, std::memory_order_release);
+    row.bias.store(image.bias, std::memory_order_release);
+    row.identity.store(device << 40 ^ inode, std::memory_order_release);
+    row.name.store(name, std::memory_order_release);
   }
-  table->count.store(count, std::memory_order_relaxed);
+  table->count.store(count, std::memory_order_release);
 }
 
 __attribute__((noinline)) bool Rebuild(Tables* tables, bool changed) {
@@ -137,8 +138,7 @@ __attribute__((noinline)) bool Rebuild(Tables* tables, bool changed) {
   Table* const table = &tables->table[target];
   const uint32_t odd = (table->sequence.load(std::memory_order_relaxed) + 1) | 1;
   table->sequence.store(odd, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_release);  // pairs with the reader's acquire fence
-  table->generation.store(g_generation.load(std::memory_order_acquire), std::memory_order_relaxed);
+  table->generation.store(g_generation.load(std::memory_order_acquire), std::memory_order_release);
   ReadMaps(table, tables->buffer);
   table->sequence.store(odd + 1, std::memory_order_release);  // pairs with the reader's first load
   g_current.store(target, std::memory_order_release);         // pairs with the reader's load
@@ -153,14 +153,14 @@ enum class Search { kFound, kAbsent, kOutdated };
 Search SearchTable(const Tables* tables, uintptr_t address, MappedObject* object) {
   const Table& table = tables->table[g_current.load(std::memory_order_acquire)];
   const uint32_t sequence = table.sequence.load(std::memory_order_acquire);
-  if (sequence == 0 || table.generation.load(std::memory_order_relaxed) !=
+  if (sequence == 0 || table.generation.load(std::memory_order_acquire) !=
                            g_generation.load(std::memory_order_acquire)) {
     return Search::kOutdated;
   }
-  uint32_t low = 0, high = table.count.load(std::memory_order_relaxed);
+  uint32_t low = 0, high = table.count.load(std::memory_order_acquire);
   while (low < high) {  // the last row that begins at or before the address is the one before `high`
     const uint32_t middle = low + (high - low) / 2;
-    if (table.rows[middle].start.load(std::memory_order_relaxed) <= address) {
+    if (table.rows[middle].start.load(std::memory_order_acquire) <= address) {
       low = middle + 1;
     } else {
       high = middle;
@@ -169,14 +169,13 @@ Search SearchTable(const Tables* tables, uintptr_t address, MappedObject* object
   bool found = false;
   if (low != 0) {
     const Row& row = table.rows[low - 1];
-    object->start = row.start.load(std::memory_order_relaxed);
-    object->end = row.end.load(std::memory_order_relaxed);
-    object->bias = row.bias.load(std::memory_order_relaxed);
-    object->identity = row.identity.load(std::memory_order_relaxed);
-    object->name = row.name.load(std::memory_order_relaxed);
+    object->start = row.start.load(std::memory_order_acquire);
+    object->end = row.end.load(std::memory_order_acquire);
+    object->bias = row.bias.load(std::memory_order_acquire);
+    object->identity = row.identity.load(std::memory_order_acquire);
+    object->name = row.name.load(std::memory_order_acquire);
     found = address < object->end;
   }
-  std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the builder's release fence
   if (table.sequence.load(std::memory_order_relaxed) != sequence || sequence % 2 != 0) {
     return Search::kOutdated;
   }
