@@ -232,11 +232,11 @@ Process Look(uint64_t pid) {
   Process process;
   process.proc = absl::StrCat("/proc/", pid);
   process.inner_pid = static_cast<uint32_t>(pid);
+  process.name = std::string(absl::StripAsciiWhitespace(ReadAll(process.proc + "/comm")));
   for (const absl::string_view line : absl::StrSplit(ReadAll(process.proc + "/status"), '\n')) {
     const std::vector<std::string> words =
         absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
     if (words.size() < 2) continue;
-    if (words[0] == "Name:") process.name = words[1];
     if (words[0] == "Uid:" && words.size() > 2) (void)absl::SimpleAtoi(words[2], &process.user);
     if (words[0] == "NSpid:") (void)absl::SimpleAtoi(words.back(), &process.inner_pid);
   }
@@ -344,7 +344,10 @@ void CheckProcess(uint64_t pid, Findings* findings) {
     if (name == kDisableVariable && value == "1") {
       findings->Problem(absl::StrCat(name, "=1 turns recording off"), "unset it");
     }
-    if (name == kOnlyVariable && !value.empty() && !absl::StrContains(value, process.name)) {
+    // The library asks the kernel for its name too, so a script goes by its own name.
+    const std::vector<std::string> only = absl::StrSplit(value, ',', absl::SkipEmpty());
+    if (name == kOnlyVariable && !only.empty() &&
+        std::find(only.begin(), only.end(), process.name) == only.end()) {
       findings->Problem(absl::StrCat(name, "=", value, " does not name ", process.name), "add it");
     }
   }

@@ -88,6 +88,7 @@ bool ParseSize(const char* text, uint64_t* bytes) {
   uint64_t value = 0;
   const char* c = text;
   for (; *c >= '0' && *c <= '9'; ++c) {
+    if (value > (uint64_t{1} << 62) / 10) return false;  // before it could wrap
     value = value * 10 + static_cast<uint64_t>(*c - '0');
     if (value > uint64_t{1} << 62) return false;
   }

@@ -89,8 +89,10 @@ def test_a_process_that_was_told_not_to_record_is_told_so(holder, tmp_path):
 
 
 def test_a_process_that_is_not_among_those_to_record_is_told_so(holder, tmp_path):
-    pid = holder(COMMAND, "run", "--dir", tmp_path, "--", HOLDER, HEAPECHO_ONLY="gunicorn,python3")
+    pid = holder(COMMAND, "run", "--dir", tmp_path, "--", HOLDER, HEAPECHO_ONLY="gunicorn,holds_blocks2")
     assert "HEAPECHO_ONLY" in problems(heapecho("doctor", "--pid", pid))
+    pid = holder(COMMAND, "run", "--dir", tmp_path, "--", HOLDER, HEAPECHO_ONLY="gunicorn,holds_blocks")
+    assert heapecho("doctor", "--pid", pid).returncode == 0
 
 
 def test_a_process_without_a_recording_is_told_where_it_was_looked_for(holder, tmp_path):
