@@ -54,6 +54,18 @@ RecordingBuilder SmallRecording() {
   return builder;
 }
 
+RecordingBuilder TinyRecording() {
+  RecordingBuilder builder;
+  builder.AddIdentity(wire::IdentityKey::kHost, "web-1");
+  builder.SetCounter("events_dropped", 3);
+  const uint16_t app = builder.AddModule("/srv/app", "c0ffee", 0x400000, 0x10000);
+  const uint32_t stack = builder.AddStack({{app, 0x1000}, {app, 0x2000}});
+  // As large as the interval, so that the weight is 1 / (1 - 1/e).
+  builder.Allocate(
+      {.stack = stack, .address = 0x5000, .size = 512 * 1024, .time_ns = 2'000'000'000});
+  return builder;
+}
+
 RecordingBuilder LargeRecording(const LargeShape& shape) {
   RecordingBuilder builder;
   if (!shape.compact) {

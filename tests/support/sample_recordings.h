@@ -13,6 +13,9 @@ namespace heapecho::testing {
 // identity.
 RecordingBuilder SmallRecording();
 
+// The example of preload/wire/FORMAT.md: one module, one stack of two frames, one block, still live.
+RecordingBuilder TinyRecording();
+
 struct LargeShape {
   uint32_t stacks = 30'000;
   uint32_t live = 30'000;
