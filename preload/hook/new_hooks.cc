@@ -30,10 +30,10 @@ inline __attribute__((always_inline)) void* New(size_t size, Args... args) {
   return (g_next.*kNext)(size, args...);
 }
 
-template <typename Next, typename... Args>
-inline __attribute__((always_inline)) void Delete(Next next, void* block, Args... args) {
+template <auto kNext, typename... Args>
+inline __attribute__((always_inline)) void Delete(void* block, Args... args) {
   if (MayBeSampled(block)) FreeingSlow(block);
-  next(block, args...);
+  (g_next.*kNext)(block, args...);
 }
 
 }  // namespace
@@ -63,27 +63,27 @@ HEAPECHO_EXPORT void* _ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t ali
   return New<&NextFunctions::new_array_aligned_nothrow>(size, alignment, nothrow);
 }
 
-HEAPECHO_EXPORT void _ZdlPv(void* block) { Delete(g_next.delete_object, block); }
-HEAPECHO_EXPORT void _ZdaPv(void* block) { Delete(g_next.delete_object, block); }
-HEAPECHO_EXPORT void _ZdlPvRKSt9nothrow_t(void* block, const void*) { Delete(g_next.delete_object, block); }
-HEAPECHO_EXPORT void _ZdaPvRKSt9nothrow_t(void* block, const void*) { Delete(g_next.delete_object, block); }
-HEAPECHO_EXPORT void _ZdlPvm(void* block, size_t size) { Delete(g_next.delete_object_sized, block, size); }
-HEAPECHO_EXPORT void _ZdaPvm(void* block, size_t size) { Delete(g_next.delete_array_sized, block, size); }
+HEAPECHO_EXPORT void _ZdlPv(void* block) { Delete<&NextFunctions::delete_object>(block); }
+HEAPECHO_EXPORT void _ZdaPv(void* block) { Delete<&NextFunctions::delete_object>(block); }
+HEAPECHO_EXPORT void _ZdlPvRKSt9nothrow_t(void* block, const void*) { Delete<&NextFunctions::delete_object>(block); }
+HEAPECHO_EXPORT void _ZdaPvRKSt9nothrow_t(void* block, const void*) { Delete<&NextFunctions::delete_object>(block); }
+HEAPECHO_EXPORT void _ZdlPvm(void* block, size_t size) { Delete<&NextFunctions::delete_object_sized>(block, size); }
+HEAPECHO_EXPORT void _ZdaPvm(void* block, size_t size) { Delete<&NextFunctions::delete_array_sized>(block, size); }
 HEAPECHO_EXPORT void _ZdlPvSt11align_val_t(void* block, size_t) {
-  Delete(g_next.delete_object_aligned, block);
+  Delete<&NextFunctions::delete_object_aligned>(block);
 }
 HEAPECHO_EXPORT void _ZdaPvSt11align_val_t(void* block, size_t) {
-  Delete(g_next.delete_object_aligned, block);
+  Delete<&NextFunctions::delete_object_aligned>(block);
 }
 HEAPECHO_EXPORT void _ZdlPvSt11align_val_tRKSt9nothrow_t(void* block, size_t, const void*) {
-  Delete(g_next.delete_object_aligned, block);
+  Delete<&NextFunctions::delete_object_aligned>(block);
 }
 HEAPECHO_EXPORT void _ZdaPvSt11align_val_tRKSt9nothrow_t(void* block, size_t, const void*) {
-  Delete(g_next.delete_object_aligned, block);
+  Delete<&NextFunctions::delete_object_aligned>(block);
 }
 HEAPECHO_EXPORT void _ZdlPvmSt11align_val_t(void* block, size_t size, size_t alignment) {
-  Delete(g_next.delete_object_sized_aligned, block, size, alignment);
+  Delete<&NextFunctions::delete_object_sized_aligned>(block, size, alignment);
 }
 HEAPECHO_EXPORT void _ZdaPvmSt11align_val_t(void* block, size_t size, size_t alignment) {
-  Delete(g_next.delete_array_sized_aligned, block, size, alignment);
+  Delete<&NextFunctions::delete_array_sized_aligned>(block, size, alignment);
 }

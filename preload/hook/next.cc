@@ -139,9 +139,16 @@ void ResolveNext() {
   Set(g_next.valloc, FindNext("valloc").address);
   Set(g_next.pvalloc, FindNext("pvalloc").address);
   // delete without a size is free: these allocators' own come back to free by its public name, which is ours.
-  Set(g_next.delete_object, FindNext("free").address);
-  Set(g_next.delete_object_aligned, FindNext("free").address);
-  Set(g_next.free, FindNext("free").address);
+  void* const next_free = FindNext("free").address;
+  Set(g_next.delete_object, next_free);
+  Set(g_next.delete_object_aligned, next_free);
+  if (!AllocatorHasOperators()) {  // free ignores what the calling convention passes beside the block
+    Set(g_next.delete_object_sized, next_free);
+    Set(g_next.delete_array_sized, next_free);
+    Set(g_next.delete_object_sized_aligned, next_free);
+    Set(g_next.delete_array_sized_aligned, next_free);
+  }
+  Set(g_next.free, next_free);
   Set(g_next.malloc, next_malloc.address);
 }
 
