@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "preload/hook/symbols.h"
+#include "preload/base/symbols.h"
 
 namespace heapecho::hook {
 namespace {
@@ -17,7 +17,7 @@ constinit bool g_has_operators = false;
 // a libstdc++ there is nobody who could catch: null is all that is left.
 template <typename... Args>
 __attribute__((noinline)) void* HandOver(const char* mangled, Args... args) {
-  auto* theirs = reinterpret_cast<void* (*)(Args...)>(FindIn("libstdc++.so", mangled).address);
+  auto* theirs = reinterpret_cast<void* (*)(Args...)>(base::FindIn("libstdc++.so", mangled).address);
   return theirs != nullptr ? theirs(args...) : nullptr;
 }
 
@@ -100,14 +100,14 @@ void Set(Function& slot, void* address) {
 
 // The allocator's library's own, where it has one: a block goes back to the family it came from.
 void* OfAllocator(const char* name) {
-  const Symbol symbol = FindNext(name);
+  const base::Symbol symbol = base::FindNext(name);
   return symbol.owner == g_allocator ? symbol.address : nullptr;
 }
 
 }  // namespace
 
 void ResolveNext() {
-  const Symbol next_malloc = FindNext("malloc");
+  const base::Symbol next_malloc = base::FindNext("malloc");
   g_allocator = next_malloc.owner;
   if (OfAllocator("_Znwm") != nullptr && OfAllocator("_ZdlPv") != nullptr) {
     Set(g_next.new_object, OfAllocator("_Znwm"));
@@ -131,15 +131,15 @@ void ResolveNext() {
   Set(g_next.xallocx, OfAllocator("xallocx"));
   Set(g_next.dallocx, OfAllocator("dallocx"));
   Set(g_next.sdallocx, OfAllocator("sdallocx"));
-  Set(g_next.calloc, FindNext("calloc").address);
-  Set(g_next.realloc, FindNext("realloc").address);
-  Set(g_next.posix_memalign, FindNext("posix_memalign").address);
-  Set(g_next.aligned_alloc, FindNext("aligned_alloc").address);
-  Set(g_next.memalign, FindNext("memalign").address);
-  Set(g_next.valloc, FindNext("valloc").address);
-  Set(g_next.pvalloc, FindNext("pvalloc").address);
+  Set(g_next.calloc, base::FindNext("calloc").address);
+  Set(g_next.realloc, base::FindNext("realloc").address);
+  Set(g_next.posix_memalign, base::FindNext("posix_memalign").address);
+  Set(g_next.aligned_alloc, base::FindNext("aligned_alloc").address);
+  Set(g_next.memalign, base::FindNext("memalign").address);
+  Set(g_next.valloc, base::FindNext("valloc").address);
+  Set(g_next.pvalloc, base::FindNext("pvalloc").address);
   // delete without a size is free: these allocators' own come back to free by its public name, which is ours.
-  void* const next_free = FindNext("free").address;
+  void* const next_free = base::FindNext("free").address;
   Set(g_next.delete_object, next_free);
   Set(g_next.delete_object_aligned, next_free);
   if (!AllocatorHasOperators()) {  // free ignores what the calling convention passes beside the block

@@ -7,10 +7,10 @@
 
 #include <atomic>
 
+#include "preload/base/symbols.h"
 #include "preload/hook/export.h"
 #include "preload/hook/next.h"
 #include "preload/hook/observe.h"
-#include "preload/hook/symbols.h"
 
 namespace heapecho::hook {
 namespace {
@@ -23,7 +23,7 @@ class NextFunction {
   Function get() {
     Function function = function_.load(std::memory_order_relaxed);
     if (function == nullptr) {
-      function = reinterpret_cast<Function>(FindNext(name_).address);
+      function = reinterpret_cast<Function>(base::FindNext(name_).address);
       function_.store(function, std::memory_order_relaxed);
     }
     return function;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "preload/base/memory.h"
+#include "preload/base/symbols.h"
 #include "preload/base/syscalls.h"
 #include "preload/stack/elf_image.h"
 #include "preload/stack/maps_reader.h"
@@ -26,15 +27,18 @@ struct LoaderObject {
   void* eh_frame;
   unsigned long long reserved[7];
 };
-extern "C" int FindLoaderObject(void* address, LoaderObject* object) __asm__("_dl_find_object")
-    __attribute__((weak));
 
+// _dl_find_object, null before glibc 2.35. Found by name: a reference, even a weak one, would make the loader of
+// an older glibc refuse the library for a version that it misses.
+constinit std::atomic<int (*)(void*, LoaderObject*)> g_find_loader_object = nullptr;
 constinit std::atomic<const char*> g_executable{""};
 constinit std::atomic<ObjectSource> g_source{ObjectSource::kOwnTable};
 
 bool FindByLoader(uintptr_t address, MappedObject* object) {
   LoaderObject found;
-  if (FindLoaderObject(reinterpret_cast<void*>(address), &found) != 0) return false;
+  if (g_find_loader_object.load(std::memory_order_relaxed)(reinterpret_cast<void*>(address), &found) != 0) {
+    return false;
+  }
   object->start = reinterpret_cast<uintptr_t>(found.map_start);
   // Whole pages, as the kernel tells it to the other source.
   object->end = base::RoundUp(reinterpret_cast<uintptr_t>(found.map_end), base::kPageSize);
@@ -200,7 +204,9 @@ void InitializeObjectFinder() {
   if (!base::Failed(length)) {
     g_executable.store(KeepPath(path, static_cast<size_t>(length)), std::memory_order_relaxed);
   }
-  UseObjectSource(FindLoaderObject != nullptr ? ObjectSource::kLoader : ObjectSource::kOwnTable);
+  void* const find = base::FindIn("ld-", "_dl_find_object").address;  // "ld-linux-x86-64.so.2" and the like
+  g_find_loader_object.store(reinterpret_cast<int (*)(void*, LoaderObject*)>(find), std::memory_order_relaxed);
+  UseObjectSource(find != nullptr ? ObjectSource::kLoader : ObjectSource::kOwnTable);
 }
 
 void UseObjectSource(ObjectSource source) { g_source.store(source, std::memory_order_relaxed); }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sources: System V ABI, "Dynamic Linking"; for DT_GNU_HASH the layout that binutils and glibc share: four
 // words (buckets, first symbol, filter words, shift), the filter, the buckets, then a chain of hashes.
-#include "preload/hook/symbols.h"
+#include "preload/base/symbols.h"
 
 #include <elf.h>
 #include <stdint.h>
 #include <string.h>
 
-namespace heapecho::hook {
+namespace heapecho::base {
 namespace {
 
 struct SymbolTable {
@@ -116,4 +116,4 @@ Symbol FindIn(const char* library, const char* name) {
   return {};
 }
 
-}  // namespace heapecho::hook
+}  // namespace heapecho::base

@@ -8,7 +8,7 @@
 
 #include <link.h>
 
-namespace heapecho::hook {
+namespace heapecho::base {
 
 struct Symbol {
   void* address;          // null: not found
@@ -22,4 +22,4 @@ Symbol FindNext(const char* name);
 // The definition in a library whose file name begins with `library`, wherever it stands, loaded locally too.
 Symbol FindIn(const char* library, const char* name);
 
-}  // namespace heapecho::hook
+}  // namespace heapecho::base
