@@ -204,7 +204,7 @@ void InitializeObjectFinder() {
   if (!base::Failed(length)) {
     g_executable.store(KeepPath(path, static_cast<size_t>(length)), std::memory_order_relaxed);
   }
-  void* const find = base::FindIn("ld-", "_dl_find_object").address;  // "ld-linux-x86-64.so.2" and the like
+  void* const find = base::FindIn("libc.so", "_dl_find_object").address;
   g_find_loader_object.store(reinterpret_cast<int (*)(void*, LoaderObject*)>(find), std::memory_order_relaxed);
   UseObjectSource(find != nullptr ? ObjectSource::kLoader : ObjectSource::kOwnTable);
 }

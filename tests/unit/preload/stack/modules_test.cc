@@ -298,6 +298,12 @@ TEST_P(Modules, AgreeBetweenThreadsThatMeetThemTogether) {
   EXPECT_GT(right, 0);
 }
 
+TEST(ObjectFinder, PrefersTheLoadersWordWhereTheCLibraryHasIt) {
+  InitializeObjectFinder();
+  EXPECT_EQ(CurrentObjectSource() == ObjectSource::kLoader,
+            dlsym(RTLD_DEFAULT, "_dl_find_object") != nullptr);
+}
+
 // What the two ways say of the same address must be the same.
 TEST(ObjectFinder, HasTheSameAnswerFromBothSources) {
   InitializeObjectFinder();

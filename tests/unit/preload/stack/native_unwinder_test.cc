@@ -41,7 +41,8 @@ void heapecho_test_rbp_in_register(void (*call)());
 void heapecho_test_without_cfi(void (*call)());
 void heapecho_test_trapping_leaf();
 int heapecho_test_call_single_stepped(int (*call)(int), int argument);
-int heapecho_test_lazily_bound(int argument);  // in a library of its own
+int heapecho_test_lazily_bound(int argument);       // these two in libraries of their own
+size_t heapecho_test_own_frames(uintptr_t* first);
 }
 
 namespace heapecho::stack {
@@ -385,6 +386,15 @@ TEST_F(NativeUnwinderAlone, EndsCleanlyAtTheOutermostFrame) {
   EXPECT_FALSE(g_walk.broken);
   EXPECT_FALSE(g_walk.truncated);
   EXPECT_NE(g_frames[g_walk.count - 1].cfa, 0u);
+}
+
+TEST_F(NativeUnwinderAlone, CountsTheLeadingFramesOfItsOwnLibrary) {
+  uintptr_t first = 0;
+  EXPECT_EQ(heapecho_test_own_frames(&first), 2u);
+  uintptr_t start = 0, end = 0;
+  ASSERT_TRUE(ModuleRangeOf(reinterpret_cast<uintptr_t>(&Recurse), &start, &end));
+  EXPECT_GE(first, start);
+  EXPECT_LT(first, end);
 }
 
 TEST_F(NativeUnwinderAlone, CfasRise) {
