@@ -40,6 +40,7 @@ void ReadBuildId(uintptr_t notes, size_t bytes, ElfImage* image) {
           note.n_descsz < sizeof(image->build_id) ? note.n_descsz : sizeof(image->build_id);
       std::memcpy(image->build_id, reinterpret_cast<const void*>(notes + description), length);
       image->build_id_length = static_cast<uint8_t>(length);
+      image->build_id_address = notes + description;
       return;
     }
     at = Align4(end);

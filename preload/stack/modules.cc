@@ -8,6 +8,7 @@
 #include "preload/base/counters.h"
 #include "preload/base/memory.h"
 #include "preload/stack/elf_image.h"
+#include "preload/stack/memory_probe.h"
 #include "preload/stack/object_finder.h"
 #include "preload/stack/path_arena.h"
 
@@ -22,6 +23,7 @@ struct Entry {
   Module module;  // `unloaded` and `unloaded_ns` stay unset here
   CfiSection cfi;
   const char* name;                   // as the object finder gave it, kept
+  uintptr_t build_id_address;         // where the image holds it
   std::atomic<uintptr_t> identity;
   std::atomic<uint64_t> checked;      // generation in which it was last seen in its place
   std::atomic<uint64_t> unloaded_ns;  // 0: it is there
@@ -81,16 +83,17 @@ bool SameRange(const Entry& entry, const MappedObject& object) {
 }
 
 // The identity may be reused for another file, or differ when the same file was opened again: what counts
-// is range, name and build-id.
+// is range, name and build-id. Cheap: after each dlclose every module is asked.
 bool SameFile(const Entry& entry, const MappedObject& object) {
   if (entry.module.start != object.start || entry.module.end != object.end ||
       entry.module.bias != object.bias || std::strcmp(entry.name, object.name) != 0) {
     return false;
   }
-  ElfImage image;
-  return ReadElfImage(object.start, object.end - object.start, &image) &&
-         image.build_id_length == entry.module.build_id_length &&
-         std::memcmp(image.build_id, entry.module.build_id, image.build_id_length) == 0;
+  const uintptr_t build_id = entry.build_id_address;
+  const size_t length = entry.module.build_id_length;
+  return length == 0 ||
+         (Readable(build_id) && Readable(build_id + length - 1) &&
+          std::memcmp(reinterpret_cast<const void*>(build_id), entry.module.build_id, length) == 0);
 }
 
 // Once a generation: a module whose address is not met again would stay for ever.
@@ -137,6 +140,7 @@ Entry* Register(Registry* registry, const MappedObject& object, uint64_t generat
   if (ReadElfImage(object.start, object.end - object.start, &image)) {
     entry.module.build_id_length = image.build_id_length;
     std::memcpy(entry.module.build_id, image.build_id, sizeof(image.build_id));
+    entry.build_id_address = image.build_id_address;
     entry.cfi = {image.eh_frame_hdr, image.cfi_low, image.cfi_high};
   }
   entry.checked.store(generation, std::memory_order_relaxed);
