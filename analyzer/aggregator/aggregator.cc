@@ -109,7 +109,9 @@ struct Bulk {
     if (stacks.empty()) stacks.resize(1);  // the unknown stack
   }
 
-  const model::Stack& StackOf(model::StackId id) const { return stacks[id.value < stacks.size() ? id.value : 0]; }
+  const model::Stack& StackOf(model::StackId id) const {
+    return stacks[id.value < stacks.size() ? id.value : 0];
+  }
 };
 
 void Summarize(const Bulk& bulk, model::ProcessSummary* process) {
@@ -125,14 +127,16 @@ void Summarize(const Bulk& bulk, model::ProcessSummary* process) {
   }
 }
 
-// What the reader of a report must know about a recording, in words; the reader's own warnings first.
+// What the reader of a report must know about a recording, in words; the reader's own warnings
+// first.
 std::vector<std::string> WarningsOf(const model::Recording& recording) {
   std::vector<std::string> warnings = recording.warnings;
   const auto ended = [&](absl::string_view why) {
-    warnings.push_back(absl::StrCat("the recording ends before the process does: ", why,
-                                    recording.recording_end_errno != 0
-                                        ? absl::StrCat(" (error ", recording.recording_end_errno, ")")
-                                        : ""));
+    warnings.push_back(
+        absl::StrCat("the recording ends before the process does: ", why,
+                     recording.recording_end_errno != 0
+                         ? absl::StrCat(" (error ", recording.recording_end_errno, ")")
+                         : ""));
   };
   switch (recording.recording_end) {
     case model::RecordingEnd::kNone:
@@ -162,8 +166,8 @@ struct Aggregator::State {
   void AddLive(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddAllocateEvents(const Bulk& bulk, const model::Recording& recording, uint32_t process);
-  Key KeyOf(const Bulk& bulk, model::StackId stack, MergedStacks::Importer* importer, uint32_t process,
-            uint32_t thread) const;
+  Key KeyOf(const Bulk& bulk, model::StackId stack, MergedStacks::Importer* importer,
+            uint32_t process, uint32_t thread) const;
   bool ByThread() const { return options.by == By::kThread || !options.where.threads.empty(); }
   std::vector<std::string> ProcessLabels() const;
 
@@ -194,19 +198,22 @@ Key Aggregator::State::KeyOf(const Bulk& bulk, model::StackId id, MergedStacks::
   return key;
 }
 
-void Aggregator::State::AddLive(const Bulk& bulk, const model::Recording& recording, uint32_t process) {
+void Aggregator::State::AddLive(const Bulk& bulk, const model::Recording& recording,
+                                uint32_t process) {
   MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
   for (const model::LiveBlock& block : bulk.live_blocks) {
     if (!Agrees(options.where.domains, bulk.StackOf(block.stack).domain)) continue;
     if (!Agrees(options.where.threads, block.thread)) continue;
     const Key key = KeyOf(bulk, block.stack, &importer, process, block.thread);
-    const uint64_t age = recording.last_event_ns > block.time_ns ? recording.last_event_ns - block.time_ns : 0;
+    const uint64_t age =
+        recording.last_event_ns > block.time_ns ? recording.last_event_ns - block.time_ns : 0;
     Totals& into = block.inherited ? inherited[recording.parent_id] : totals;
     into.Add(key, {block.ToEstimate(), age, 1});
   }
 }
 
-void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process) {
+void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& recording,
+                                  uint32_t process) {
   MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
   const bool peak = options.value == model::Value::kPeak;
   std::vector<Estimate> still_inherited(bulk.stacks.size());
@@ -224,7 +231,8 @@ void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& reco
     const Estimate own = Less(whole, still_inherited[i]);
     totals.Add(key, {own, 0, stack.samples});
     const Estimate parents = Less(whole, own);
-    if (parents.bytes != 0 || parents.objects != 0) inherited[recording.parent_id].Add(key, {parents, 0, 0});
+    if (parents.bytes != 0 || parents.objects != 0)
+      inherited[recording.parent_id].Add(key, {parents, 0, 0});
   }
 }
 
@@ -253,7 +261,8 @@ void Aggregator::Add(model::Recording recording, model::ProcessState process_sta
   const Where& where = state.options.where;
   if (!Agrees(where.pids, recording.pid) || !Agrees(where.hosts, recording.identity.host)) return;
   if (!recording.id.IsZero() && !state.ids.insert(recording.id).second) {
-    state.warnings.push_back(absl::StrCat(recording.file, ": the same recording was given before; left out"));
+    state.warnings.push_back(
+        absl::StrCat(recording.file, ": the same recording was given before; left out"));
     return;
   }
   for (const std::string& warning : WarningsOf(recording))
@@ -277,7 +286,8 @@ void Aggregator::Add(model::Recording recording, model::ProcessState process_sta
 // "gunicorn 1234", and as much more as is needed to tell it from the others.
 std::vector<std::string> Aggregator::State::ProcessLabels() const {
   std::set<std::string> hosts;
-  for (const model::ProcessSummary& process : processes) hosts.insert(process.recording.identity.host);
+  for (const model::ProcessSummary& process : processes)
+    hosts.insert(process.recording.identity.host);
   std::map<std::string, int> uses;
   std::vector<std::string> labels;
   for (const model::ProcessSummary& process : processes) {
@@ -290,8 +300,9 @@ std::vector<std::string> Aggregator::State::ProcessLabels() const {
   for (size_t i = 0; i < labels.size(); ++i) {
     if (uses[labels[i]] == 1) continue;
     const auto began = static_cast<int64_t>(processes[i].recording.begin_realtime_ns);
-    absl::StrAppend(&labels[i], " from ",
-                    absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixNanos(began), absl::UTCTimeZone()));
+    absl::StrAppend(
+        &labels[i], " from ",
+        absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixNanos(began), absl::UTCTimeZone()));
   }
   return labels;
 }
@@ -301,7 +312,8 @@ namespace {
 // Names every location that a total needs and turns the totals into samples.
 class Namer {
  public:
-  explicit Namer(const MergedStacks& merged) : merged_(merged), frames_at_(merged.locations().size()) {}
+  explicit Namer(const MergedStacks& merged)
+      : merged_(merged), frames_at_(merged.locations().size()) {}
 
   // `entries`: the totals that will become samples.
   void Name(const std::vector<std::pair<Key, Total>>& entries, SymbolizeFn symbolize,
@@ -309,10 +321,12 @@ class Namer {
     std::vector<bool> seen(merged_.nodes().size());
     std::map<uint32_t, std::map<uint64_t, uint32_t>> wanted;  // module, address, location
     for (const auto& [key, total] : entries) {
-      for (uint32_t node = key.leaf.value; node != 0 && !seen[node]; node = merged_.nodes()[node].parent.value) {
+      for (uint32_t node = key.leaf.value; node != 0 && !seen[node];
+           node = merged_.nodes()[node].parent.value) {
         seen[node] = true;
         const uint32_t location = merged_.nodes()[node].location.value;
-        wanted[merged_.locations()[location].module][merged_.locations()[location].address] = location;
+        wanted[merged_.locations()[location].module][merged_.locations()[location].address] =
+            location;
       }
     }
     size_t done = 0;
@@ -320,8 +334,9 @@ class Namer {
       std::vector<uint64_t> addresses;
       for (const auto& [address, location] : locations) addresses.push_back(address);
       const std::vector<std::vector<model::Frame>> named =
-          module == 0 ? std::vector<std::vector<model::Frame>>(addresses.size(), {Synthetic("[anonymous]")})
-                      : symbolize(merged_.modules()[module], addresses);
+          module == 0
+              ? std::vector<std::vector<model::Frame>>(addresses.size(), {Synthetic("[anonymous]")})
+              : symbolize(merged_.modules()[module], addresses);
       size_t i = 0;
       for (const auto& [address, location] : locations) {
         for (const model::Frame& frame : named[i]) frames_at_[location].push_back(Intern(frame));
@@ -338,7 +353,8 @@ class Namer {
 
   void AppendFrames(MergedNodeId leaf, std::vector<model::FrameId>* frames) const {
     std::vector<uint32_t> path;
-    for (uint32_t node = leaf.value; node != 0; node = merged_.nodes()[node].parent.value) path.push_back(node);
+    for (uint32_t node = leaf.value; node != 0; node = merged_.nodes()[node].parent.value)
+      path.push_back(node);
     for (auto node = path.rbegin(); node != path.rend(); ++node) {
       const std::vector<uint32_t>& at = frames_at_[merged_.nodes()[*node].location.value];
       for (auto frame = at.rbegin(); frame != at.rend(); ++frame) frames->push_back({*frame});
@@ -364,12 +380,14 @@ class Namer {
 
 // Different addresses of one line are one frame: what became equal is added up.
 void SortAndMerge(std::vector<model::Sample>* samples) {
-  std::stable_sort(samples->begin(), samples->end(), [](const model::Sample& a, const model::Sample& b) {
-    return std::tie(a.frames, a.domain) < std::tie(b.frames, b.domain);
-  });
+  std::stable_sort(samples->begin(), samples->end(),
+                   [](const model::Sample& a, const model::Sample& b) {
+                     return std::tie(a.frames, a.domain) < std::tie(b.frames, b.domain);
+                   });
   std::vector<model::Sample> merged;
   for (model::Sample& sample : *samples) {
-    if (merged.empty() || merged.back().frames != sample.frames || merged.back().domain != sample.domain) {
+    if (merged.empty() || merged.back().frames != sample.frames ||
+        merged.back().domain != sample.domain) {
       merged.push_back(std::move(sample));
       continue;
     }
@@ -382,7 +400,8 @@ void SortAndMerge(std::vector<model::Sample>* samples) {
 
 }  // namespace
 
-model::Report Aggregator::Finish(SymbolizeFn symbolize, absl::FunctionRef<void(size_t, size_t)> progress) {
+model::Report Aggregator::Finish(SymbolizeFn symbolize,
+                                 absl::FunctionRef<void(size_t, size_t)> progress) {
   State& state = *state_;
   model::Report report;
   model::Profile& profile = report.profile;
@@ -404,7 +423,8 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, absl::FunctionRef<void(s
       sample.frames.push_back({namer.Intern(Synthetic(std::move(name)))});
     };
     if (state.options.by == By::kProcess) add(labels[key.process]);
-    if (state.options.by == By::kThread) add(absl::StrCat(labels[key.process], " thread ", key.thread));
+    if (state.options.by == By::kThread)
+      add(absl::StrCat(labels[key.process], " thread ", key.thread));
     if (state.options.by == By::kDomain) add(model::DomainName(key.domain));
     if (key.flags & Key::kUnknownStack) add("[unknown stack]");
     if (key.flags & Key::kTruncated) add("[stack truncated]");
@@ -427,7 +447,8 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, absl::FunctionRef<void(s
   if (state.options.value == model::Value::kAllocated && state.ByThread()) {
     profile.warnings.push_back(absl::StrFormat(
         "threads are known for the recent past only: %.1f %% of the bytes allocated",
-        state.allocated_bytes > 0 ? std::min(100 * state.event_bytes / state.allocated_bytes, 100.0) : 0.0));
+        state.allocated_bytes > 0 ? std::min(100 * state.event_bytes / state.allocated_bytes, 100.0)
+                                  : 0.0));
   }
   report.processes = std::move(state.processes);
   for (model::ProcessSummary& process : report.processes)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `report` prints: one summary per process, the merged profile and its sites ranked. Made by the
-// aggregator (aggregator.h says how), written by output/report.h. Plain data, deterministic order.
+// What `report` prints: one summary per process, the merged profile and its sites ranked. Made by
+// the aggregator (aggregator.h says how), written by output/report.h. Plain data, deterministic
+// order.
 #pragma once
 
 #include <array>
@@ -48,7 +49,8 @@ struct ProcessSummary {
   bool parent_given = false;  // then the profile leaves `inherited` out: it is the parent's
 };
 
-// An index into Profile::samples: a site is one distinct (domain, whole stack), which is what a sample is.
+// An index into Profile::samples: a site is one distinct (domain, whole stack), which is what a
+// sample is.
 struct SampleId {
   uint32_t value = 0;
   friend auto operator<=>(SampleId, SampleId) = default;

@@ -47,7 +47,9 @@ TEST(ReportText, SaysWhatRecordingCost) {
   model::Report report = GunicornReport();
   report.processes[0].recording.own_ns = 250'000'000;
   report.processes[1].recording.cpu_ns = 100'000'000'000;
-  EXPECT_THAT(ReportText(report), HasSubstr("What recording cost: 0.25 s of 100.0 s CPU time (0.2 %), 384 KiB on disk"));
+  EXPECT_THAT(
+      ReportText(report),
+      HasSubstr("What recording cost: 0.25 s of 100.0 s CPU time (0.2 %), 384 KiB on disk"));
 }
 
 TEST(ReportText, SaysThatThereIsNoRecording) {
