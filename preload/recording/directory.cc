@@ -136,11 +136,9 @@ int CreateRecordingFile(const char* directory, uint64_t start_realtime_ns, char*
   return -1;
 }
 
-Trouble PublishRecordingFile(char* path) {
+Trouble PublishRecordingFile(char* path, char* scratch) {
   const size_t length = strlen(path) - strlen(kBegunSuffix);
-  // The final name beside the begun one: `path` was made with room for it.
-  char begun[kLongestPath + 192];
-  strcpy(begun, path);
+  char* const begun = strcpy(scratch, path);
   path[length] = '\0';
   constexpr int kNoReplace = 1;  // RENAME_NOREPLACE
   long result = Syscall(SYS_renameat2, AT_FDCWD, begun, AT_FDCWD, path, kNoReplace);

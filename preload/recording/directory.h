@@ -33,7 +33,8 @@ inline constexpr char kBegunSuffix[] = ".new";
 int CreateRecordingFile(const char* directory, uint64_t start_realtime_ns, char* path, size_t room,
                         Trouble* trouble);
 
-// Takes the suffix off the file's name and off `path`. Never replaces another file.
-Trouble PublishRecordingFile(char* path);
+// Takes the suffix off the file's name and off `path`. Never replaces another file. `scratch` has room for a
+// path.
+Trouble PublishRecordingFile(char* path, char* scratch);
 
 }  // namespace heapecho::recording

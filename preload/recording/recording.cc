@@ -106,7 +106,7 @@ Trouble Recording::Begin(const Beginning& beginning) {
       } else if (!Fill(beginning, *scratch)) {
         trouble = {.what = "has no room", .error = ENOSPC};
       } else {
-        trouble = PublishRecordingFile(path_);
+        trouble = PublishRecordingFile(path_, scratch->path);
       }
     }
     Syscall(SYS_close, fd);
