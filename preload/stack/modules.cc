@@ -23,6 +23,7 @@ struct Entry {
   Module module;  // `unloaded` and `unloaded_ns` stay unset here
   CfiSection cfi;
   const char* name;                   // as the object finder gave it, kept
+  uintptr_t found_end;                // as the object finder gave it
   uintptr_t build_id_address;         // where the image holds it
   std::atomic<uintptr_t> identity;
   std::atomic<uint64_t> checked;      // generation in which it was last seen in its place
@@ -77,16 +78,16 @@ void MarkUnloaded(Entry* entry) {
 }
 
 bool SameRange(const Entry& entry, const MappedObject& object) {
-  return entry.module.start == object.start && entry.module.end == object.end &&
-         entry.module.bias == object.bias &&
+  return entry.module.start == object.start && entry.found_end == object.end &&
          entry.identity.load(std::memory_order_relaxed) == object.identity;
 }
 
 // The identity may be reused for another file, or differ when the same file was opened again: what counts
-// is range, name and build-id. Cheap: after each dlclose every module is asked.
+// is range, name and build-id. Only for a module that an address of this thread's stack lies in: what a
+// thread returns to stays mapped while this reads it.
 bool SameFile(const Entry& entry, const MappedObject& object) {
-  if (entry.module.start != object.start || entry.module.end != object.end ||
-      entry.module.bias != object.bias || std::strcmp(entry.name, object.name) != 0) {
+  if (entry.module.start != object.start || entry.found_end != object.end ||
+      std::strcmp(entry.name, object.name) != 0) {
     return false;
   }
   const uintptr_t build_id = entry.build_id_address;
@@ -110,8 +111,11 @@ void TellOfTheGone(Registry* registry, uint64_t generation) {
         entry.unloaded_ns.load(std::memory_order_relaxed) != 0) {
       continue;
     }
-    MappedObject object;
-    if (!FindObject(entry.module.start, &object) || !SameFile(entry, object)) MarkUnloaded(&entry);
+    // What took its place with the same range and identity is noticed when it is met.
+    if (!StillMapped(entry.module.start, entry.found_end,
+                     entry.identity.load(std::memory_order_relaxed))) {
+      MarkUnloaded(&entry);
+    }
   }
 }
 
@@ -132,12 +136,15 @@ Entry* Register(Registry* registry, const MappedObject& object, uint64_t generat
   entry.module.seen_ns = NowNs();
   entry.module.start = object.start;
   entry.module.end = object.end;
-  entry.module.bias = object.bias;
+  entry.module.bias = object.start;
+  entry.found_end = object.end;
   // A relative name means something only in the directory where the library was opened.
   entry.module.path = entry.name[0] == '/' ? entry.name : MappedFileName(object.start);
   if (entry.module.path[0] == '\0') entry.module.path = entry.name;
   ElfImage image;
   if (ReadElfImage(object.start, object.end - object.start, &image)) {
+    entry.module.bias = image.bias;
+    entry.module.end = image.end;
     entry.module.build_id_length = image.build_id_length;
     std::memcpy(entry.module.build_id, image.build_id, sizeof(image.build_id));
     entry.build_id_address = image.build_id_address;

@@ -11,7 +11,6 @@
 #include "preload/base/memory.h"
 #include "preload/base/symbols.h"
 #include "preload/base/syscalls.h"
-#include "preload/stack/elf_image.h"
 #include "preload/stack/maps_reader.h"
 #include "preload/stack/path_arena.h"
 
@@ -34,16 +33,19 @@ constinit std::atomic<int (*)(void*, LoaderObject*)> g_find_loader_object = null
 constinit std::atomic<const char*> g_executable{""};
 constinit std::atomic<ObjectSource> g_source{ObjectSource::kOwnTable};
 
+bool AskLoader(uintptr_t address, LoaderObject* found) {
+  return g_find_loader_object.load(std::memory_order_relaxed)(reinterpret_cast<void*>(address), found) == 0;
+}
+
+MappedObject WithoutName(const LoaderObject& found) {
+  return {reinterpret_cast<uintptr_t>(found.map_start), reinterpret_cast<uintptr_t>(found.map_end),
+          reinterpret_cast<uintptr_t>(found.map), ""};
+}
+
 bool FindByLoader(uintptr_t address, MappedObject* object) {
   LoaderObject found;
-  if (g_find_loader_object.load(std::memory_order_relaxed)(reinterpret_cast<void*>(address), &found) != 0) {
-    return false;
-  }
-  object->start = reinterpret_cast<uintptr_t>(found.map_start);
-  // Whole pages, as the kernel tells it to the other source.
-  object->end = base::RoundUp(reinterpret_cast<uintptr_t>(found.map_end), base::kPageSize);
-  object->bias = found.map->l_addr;
-  object->identity = reinterpret_cast<uintptr_t>(found.map);
+  if (!AskLoader(address, &found)) return false;
+  *object = WithoutName(found);
   object->name = found.map->l_name;
   if (object->name == nullptr || object->name[0] == '\0') {
     object->name = g_executable.load(std::memory_order_relaxed);
@@ -55,7 +57,7 @@ bool FindByLoader(uintptr_t address, MappedObject* object) {
 // for two rebuildings notices by the sequence: it reads words by acquire and then the sequence again, and
 // the words were released after the odd sequence, so that a new word brings the new sequence with it.
 struct Row {
-  std::atomic<uintptr_t> start, end, bias, identity;
+  std::atomic<uintptr_t> start, end, identity;
   std::atomic<const char*> name;
 };
 struct Table {
@@ -95,36 +97,44 @@ Tables* TheTables() {
   return expected;
 }
 
-// Fills `table` from the maps. A file counts as an object when its ELF header is mapped and an executable
-// mapping of the same file lies within the range that its headers speak of: files that are mapped only to
-// be read do not.
+// Fills `table` from the maps alone: what they list may be gone before it could be read. A file counts as
+// an object from the mapping of its beginning to the last one that follows, if one of them is executable:
+// files that are mapped only to be read do not.
 void ReadMaps(Table* table, char* buffer) {
   uint32_t count = 0;
   MapsReader reader(buffer);
   MapsLine line;
-  ElfImage image{};
   uint64_t device = 0, inode = 0;
-  bool candidate = false;
-  while (count < Table::kRows && reader.Next(&line)) {
+  uintptr_t start = 0;  // of the file at hand; 0: none
+  uintptr_t previous_end = 0;
+  Row* row = nullptr;   // its row, once it has been seen to be executable
+  while (reader.Next(&line)) {
     const bool vdso = line.path_length == 6 && std::memcmp(line.path, "[vdso]", 6) == 0;
-    if ((line.inode != 0 || vdso) && line.offset == 0 && line.readable &&
-        !(candidate && line.device == device && line.inode == inode && line.start < image.end)) {
-      candidate = ReadElfImage(line.start, line.end - line.start, &image);
+    if (line.inode == 0 && !vdso) continue;  // memory without a file may lie between a file's mappings
+    const bool same_file = line.device == device && line.inode == inode;
+    // The code of a very small file lies in its first page too, and is mapped right behind it.
+    const bool code_of_first_page =
+        same_file && row == nullptr && line.executable && line.start == previous_end;
+    if (line.offset == 0 && !code_of_first_page) {
+      start = line.start;
       device = line.device;
       inode = line.inode;
+      row = nullptr;
+    } else if (!same_file) {
+      start = 0;
+      row = nullptr;
     }
-    if (!candidate || !line.executable || line.device != device || line.inode != inode ||
-        line.start < image.start || line.end > image.end) {
-      continue;
+    previous_end = line.end;
+    if (start == 0 || (!line.executable && row == nullptr)) continue;
+    if (row == nullptr) {
+      if (count == Table::kRows) break;
+      row = &table->rows[count++];
+      const char* name = vdso ? "linux-vdso.so.1" : KeepPath(line.path, line.path_length);
+      row->start.store(start, std::memory_order_release);
+      row->identity.store(device << 40 ^ inode, std::memory_order_release);
+      row->name.store(name, std::memory_order_release);
     }
-    candidate = false;  // one row for each object
-    const char* name = vdso ? "linux-vdso.so.1" : KeepPath(line.path, line.path_length);
-    Row& row = table->rows[count++];
-    row.start.store(image.start, std::memory_order_release);
-    row.end.store(image.end, std::memory_order_release);
-    row.bias.store(image.bias, std::memory_order_release);
-    row.identity.store(device << 40 ^ inode, std::memory_order_release);
-    row.name.store(name, std::memory_order_release);
+    row->end.store(line.end, std::memory_order_release);
   }
   table->count.store(count, std::memory_order_release);
 }
@@ -175,7 +185,6 @@ Search SearchTable(const Tables* tables, uintptr_t address, MappedObject* object
     const Row& row = table.rows[low - 1];
     object->start = row.start.load(std::memory_order_acquire);
     object->end = row.end.load(std::memory_order_acquire);
-    object->bias = row.bias.load(std::memory_order_acquire);
     object->identity = row.identity.load(std::memory_order_acquire);
     object->name = row.name.load(std::memory_order_acquire);
     found = address < object->end;
@@ -216,6 +225,18 @@ ObjectSource CurrentObjectSource() { return g_source.load(std::memory_order_rela
 bool FindObject(uintptr_t address, MappedObject* object) {
   return CurrentObjectSource() == ObjectSource::kLoader ? FindByLoader(address, object)
                                                         : FindInOwnTable(address, object);
+}
+
+bool StillMapped(uintptr_t start, uintptr_t end, uintptr_t identity) {
+  MappedObject object;
+  if (CurrentObjectSource() == ObjectSource::kLoader) {
+    LoaderObject found;
+    if (!AskLoader(start, &found)) return false;
+    object = WithoutName(found);
+  } else if (!FindInOwnTable(start, &object)) {
+    return false;
+  }
+  return object.start == start && object.end == end && object.identity == identity;
 }
 
 void ObjectsMayHaveChanged() { g_generation.fetch_add(1, std::memory_order_release); }

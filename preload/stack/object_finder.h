@@ -9,10 +9,9 @@ namespace heapecho::stack {
 
 // One mapped ELF file as it is now.
 struct MappedObject {
-  uintptr_t start, end;  // run-time range of its loadable segments
-  uintptr_t bias;        // run-time address minus ELF virtual address
-  uintptr_t identity;    // differs between two files that follow each other at one address
-  const char* name;      // as the loader has it: may be relative; valid while the object is mapped
+  uintptr_t start, end;  // run-time range; the end may or may not include zeroed memory behind the file's
+  uintptr_t identity;    // differs between two files that are mapped at the same time
+  const char* name;      // as the source has it: may be relative; valid while the object is mapped
 };
 
 enum class ObjectSource {
@@ -32,6 +31,10 @@ ObjectSource CurrentObjectSource();
 // False when `address` is in no mapped ELF file (JIT code, stacks, heaps). Thread-safe, signal-safe, no
 // lock, no allocation. kOwnTable may open and read /proc/self/maps.
 bool FindObject(uintptr_t address, MappedObject* object);
+
+// Whether what was found as `object` is still there, or something that took its range and identity. Reads
+// nothing of the object or of what describes it: another thread may be unmapping it at this moment.
+bool StillMapped(uintptr_t start, uintptr_t end, uintptr_t identity);
 
 // The next address that is not found, and every address once, is looked for in a new table.
 void ObjectsMayHaveChanged();
