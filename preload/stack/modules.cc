@@ -22,9 +22,9 @@ namespace {
 struct Entry {
   Module module;  // `unloaded` and `unloaded_ns` stay unset here
   CfiSection cfi;
-  const char* name;                   // as the object finder gave it, kept
-  uintptr_t found_end;                // as the object finder gave it
-  uintptr_t build_id_address;         // where the image holds it
+  const char* name;            // as the object finder gave it, kept
+  uintptr_t found_end;         // as the object finder gave it
+  uintptr_t build_id_address;  // where the image holds it
   std::atomic<uintptr_t> identity;
   std::atomic<uint64_t> checked;      // generation in which it was last seen in its place
   std::atomic<uint64_t> unloaded_ns;  // 0: it is there
@@ -34,9 +34,9 @@ struct Entry {
 struct Registry {
   static constexpr size_t kSlots = 2 * kMostModules;  // a power of two
   std::atomic<uint32_t> taken;                        // entries, published or about to be
-  std::atomic<uint64_t> swept;                        // generation in which the gone ones were looked for
-  std::atomic<uint16_t> slots[kSlots];                // ids by hashed start: the newest at that address
-  Entry entries[kMostModules];                        // by id - 1
+  std::atomic<uint64_t> swept;          // generation in which the gone ones were looked for
+  std::atomic<uint16_t> slots[kSlots];  // ids by hashed start: the newest at that address
+  Entry entries[kMostModules];          // by id - 1
 };
 
 constinit std::atomic<Registry*> g_registry{nullptr};
@@ -82,9 +82,9 @@ bool SameRange(const Entry& entry, const MappedObject& object) {
          entry.identity.load(std::memory_order_relaxed) == object.identity;
 }
 
-// The identity may be reused for another file, or differ when the same file was opened again: what counts
-// is range, name and build-id. Only for a module that an address of this thread's stack lies in: what a
-// thread returns to stays mapped while this reads it.
+// The identity may be reused for another file, or differ when the same file was opened again: what
+// counts is range, name and build-id. Only for a module that an address of this thread's stack lies
+// in: what a thread returns to stays mapped while this reads it.
 bool SameFile(const Entry& entry, const MappedObject& object) {
   if (entry.module.start != object.start || entry.found_end != object.end ||
       std::strcmp(entry.name, object.name) != 0) {
@@ -100,8 +100,8 @@ bool SameFile(const Entry& entry, const MappedObject& object) {
 // Once a generation: a module whose address is not met again would stay for ever.
 void TellOfTheGone(Registry* registry, uint64_t generation) {
   uint64_t swept = registry->swept.load(std::memory_order_relaxed);
-  if (swept >= generation || !registry->swept.compare_exchange_strong(swept, generation,
-                                                                     std::memory_order_relaxed)) {
+  if (swept >= generation ||
+      !registry->swept.compare_exchange_strong(swept, generation, std::memory_order_relaxed)) {
     return;
   }
   const uint32_t taken = registry->taken.load(std::memory_order_relaxed);
@@ -152,7 +152,8 @@ Entry* Register(Registry* registry, const MappedObject& object, uint64_t generat
   }
   entry.checked.store(generation, std::memory_order_relaxed);
   Tell(entry);
-  entry.published.store(true, std::memory_order_release);  // pairs with the other walks over entries
+  entry.published.store(true,
+                        std::memory_order_release);  // pairs with the other walks over entries
   if (slot->compare_exchange_strong(previous, entry.module.id, std::memory_order_acq_rel)) {
     return &entry;
   }
@@ -188,7 +189,8 @@ Entry* EntryOf(uintptr_t ip) {
       return &entry;
     }
     if (there && entry.checked.load(std::memory_order_relaxed) == generation) {
-      // It was exchanged without a dlclose that we saw (the C library closes its own plug-ins unseen).
+      // It was exchanged without a dlclose that we saw (the C library closes its own plug-ins
+      // unseen).
       ModulesMayHaveChanged();
     }
     MarkUnloaded(&entry);

@@ -17,7 +17,8 @@
 namespace heapecho::stack {
 namespace {
 
-// glibc's struct dl_find_object, spelled out so that this builds where the headers are older than that.
+// glibc's struct dl_find_object, spelled out so that this builds where the headers are older than
+// that.
 struct LoaderObject {
   unsigned long long flags;
   void* map_start;
@@ -27,14 +28,15 @@ struct LoaderObject {
   unsigned long long reserved[7];
 };
 
-// _dl_find_object, null before glibc 2.35. Found by name: a reference, even a weak one, would make the loader of
-// an older glibc refuse the library for a version that it misses.
+// _dl_find_object, null before glibc 2.35. Found by name: a reference, even a weak one, would make
+// the loader of an older glibc refuse the library for a version that it misses.
 constinit std::atomic<int (*)(void*, LoaderObject*)> g_find_loader_object = nullptr;
 constinit std::atomic<const char*> g_executable{""};
 constinit std::atomic<ObjectSource> g_source{ObjectSource::kOwnTable};
 
 bool AskLoader(uintptr_t address, LoaderObject* found) {
-  return g_find_loader_object.load(std::memory_order_relaxed)(reinterpret_cast<void*>(address), found) == 0;
+  return g_find_loader_object.load(std::memory_order_relaxed)(reinterpret_cast<void*>(address),
+                                                              found) == 0;
 }
 
 MappedObject WithoutName(const LoaderObject& found) {
@@ -53,9 +55,10 @@ bool FindByLoader(uintptr_t address, MappedObject* object) {
   return true;
 }
 
-// One of two tables; the one that is not current is rebuilt, then becomes it. A reader that was held up
-// for two rebuildings notices by the sequence: it reads words by acquire and then the sequence again, and
-// the words were released after the odd sequence, so that a new word brings the new sequence with it.
+// One of two tables; the one that is not current is rebuilt, then becomes it. A reader that was
+// held up for two rebuildings notices by the sequence: it reads words by acquire and then the
+// sequence again, and the words were released after the odd sequence, so that a new word brings the
+// new sequence with it.
 struct Row {
   std::atomic<uintptr_t> start, end, identity;
   std::atomic<const char*> name;
@@ -76,8 +79,8 @@ constinit std::atomic<Tables*> g_tables{nullptr};
 constinit std::atomic<uint32_t> g_current{0};
 constinit std::atomic<uint64_t> g_generation{1};
 constinit std::atomic<uint64_t> g_next_rebuild_ns{0};
-// The process that is rebuilding; 0: none. A child that inherited another process's number takes over: the
-// thread that wrote it does not exist there.
+// The process that is rebuilding; 0: none. A child that inherited another process's number takes
+// over: the thread that wrote it does not exist there.
 constinit std::atomic<long> g_builder{0};
 
 uint64_t NowNs() {
@@ -97,9 +100,9 @@ Tables* TheTables() {
   return expected;
 }
 
-// Fills `table` from the maps alone: what they list may be gone before it could be read. A file counts as
-// an object from the mapping of its beginning to the last one that follows, if one of them is executable:
-// files that are mapped only to be read do not.
+// Fills `table` from the maps alone: what they list may be gone before it could be read. A file
+// counts as an object from the mapping of its beginning to the last one that follows, if one of
+// them is executable: files that are mapped only to be read do not.
 void ReadMaps(Table* table, char* buffer) {
   uint32_t count = 0;
   MapsReader reader(buffer);
@@ -107,10 +110,11 @@ void ReadMaps(Table* table, char* buffer) {
   uint64_t device = 0, inode = 0;
   uintptr_t start = 0;  // of the file at hand; 0: none
   uintptr_t previous_end = 0;
-  Row* row = nullptr;   // its row, once it has been seen to be executable
+  Row* row = nullptr;  // its row, once it has been seen to be executable
   while (reader.Next(&line)) {
     const bool vdso = line.path_length == 6 && std::memcmp(line.path, "[vdso]", 6) == 0;
-    if (line.inode == 0 && !vdso) continue;  // memory without a file may lie between a file's mappings
+    if (line.inode == 0 && !vdso)
+      continue;  // memory without a file may lie between a file's mappings
     const bool same_file = line.device == device && line.inode == inode;
     // The code of a very small file lies in its first page too, and is mapped right behind it.
     const bool code_of_first_page =
@@ -172,7 +176,8 @@ Search SearchTable(const Tables* tables, uintptr_t address, MappedObject* object
     return Search::kOutdated;
   }
   uint32_t low = 0, high = table.count.load(std::memory_order_acquire);
-  while (low < high) {  // the last row that begins at or before the address is the one before `high`
+  while (low <
+         high) {  // the last row that begins at or before the address is the one before `high`
     const uint32_t middle = low + (high - low) / 2;
     if (table.rows[middle].start.load(std::memory_order_acquire) <= address) {
       low = middle + 1;
@@ -214,7 +219,8 @@ void InitializeObjectFinder() {
     g_executable.store(KeepPath(path, static_cast<size_t>(length)), std::memory_order_relaxed);
   }
   void* const find = base::FindIn("libc.so", "_dl_find_object").address;
-  g_find_loader_object.store(reinterpret_cast<int (*)(void*, LoaderObject*)>(find), std::memory_order_relaxed);
+  g_find_loader_object.store(reinterpret_cast<int (*)(void*, LoaderObject*)>(find),
+                             std::memory_order_relaxed);
   UseObjectSource(find != nullptr ? ObjectSource::kLoader : ObjectSource::kOwnTable);
 }
 
