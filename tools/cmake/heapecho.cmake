@@ -19,7 +19,7 @@ target_compile_options(heapecho_flags INTERFACE -Wall -Wextra -Wshadow -Werror
   $<$<COMPILE_LANGUAGE:CXX>:-Wconversion>)
 if(HEAPECHO_SANITIZE)
   target_compile_options(heapecho_flags INTERFACE -fsanitize=${HEAPECHO_SANITIZE}
-    -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+    -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(heapecho_flags INTERFACE -fsanitize=${HEAPECHO_SANITIZE})
 endif()
 
