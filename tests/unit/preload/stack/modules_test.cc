@@ -41,10 +41,15 @@ std::map<uint16_t, Known> AllModules() {
       [](const Module& module, void* context) {
         auto& out = *static_cast<std::map<uint16_t, Known>*>(context);
         EXPECT_TRUE(out.empty() || out.rbegin()->first < module.id) << "not in order of id";
-        out[module.id] = {module.path, module.unloaded, module.start, module.end, module.bias,
-                          std::string(reinterpret_cast<const char*>(module.build_id),
-                                      module.build_id_length),
-                          module.seen_ns, module.unloaded_ns};
+        out[module.id] = {
+            module.path,
+            module.unloaded,
+            module.start,
+            module.end,
+            module.bias,
+            std::string(reinterpret_cast<const char*>(module.build_id), module.build_id_length),
+            module.seen_ns,
+            module.unloaded_ns};
       },
       &all);
   return all;
@@ -109,9 +114,11 @@ class Modules : public ::testing::TestWithParam<ObjectSource> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    BothSources, Modules, ::testing::Values(ObjectSource::kLoader, ObjectSource::kOwnTable),
-    [](const auto& source) { return source.param == ObjectSource::kLoader ? "Loader" : "OwnTable"; });
+INSTANTIATE_TEST_SUITE_P(BothSources, Modules,
+                         ::testing::Values(ObjectSource::kLoader, ObjectSource::kOwnTable),
+                         [](const auto& source) {
+                           return source.param == ObjectSource::kLoader ? "Loader" : "OwnTable";
+                         });
 
 TEST_P(Modules, LocateEveryLoadedFile) {
   const std::vector<Loaded> loaded = AsTheLoaderSays();
@@ -211,8 +218,8 @@ TEST_P(Modules, ResolveARelativeNameWhenFirstMet) {
 Comparison g_comparison;
 void CompareInPlugin() { g_comparison = CompareWithLibunwind(); }
 
-// A rule of an unloaded library must not be applied to the one that came in its place, nor its name be
-// shown for it.
+// A rule of an unloaded library must not be applied to the one that came in its place, nor its name
+// be shown for it.
 TEST_P(Modules, TellAReplacedLibraryFromTheOneBefore) {
   std::set<uint16_t> ids;
   std::set<uintptr_t> addresses;
@@ -280,7 +287,8 @@ TEST_P(Modules, AgreeBetweenThreadsThatMeetThemTogether) {
     threads.emplace_back([&] {
       for (int i = 0; i < 3000; ++i) {
         // While our own table is being read again by another thread, an address has no module.
-        for (const auto& [ip, expected] : {std::pair(here, expected_here), {there, expected_there}}) {
+        for (const auto& [ip, expected] :
+             {std::pair(here, expected_here), {there, expected_there}}) {
           const uint64_t location = LocationOf(ip);
           if (location == expected) {
             ++right;

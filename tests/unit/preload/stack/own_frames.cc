@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A library with the unwinder in it, as the preload library is one: walks from a function of its own.
+// A library with the unwinder in it, as the preload library is one: walks from a function of its
+// own.
 #include <cstring>
 
 #include "preload/stack/capture_registers.h"
