@@ -75,6 +75,8 @@ constexpr absl::string_view kPlumbing[] = {
     "pymalloc_alloc",
     "allocate_from_new_pool",
     "new_arena",
+    "arena_map_get",
+    "arena_map_mark_used",
     "_PyObject_New",
     "_PyObject_NewVar",
     "_PyObject_GC_Alloc",

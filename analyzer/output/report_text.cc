@@ -165,8 +165,12 @@ std::string FrameText(const model::Frame& frame) {
   return Printable(text);
 }
 
-// The largest site of a group: the function that stands for the group, then its callers. A frame
-// that follows itself, as an interpreter's does, is shown once.
+bool IsSameFunction(const model::Frame& a, const model::Frame& b) {
+  return a.kind == b.kind && a.function == b.function && a.module == b.module;
+}
+
+// The largest site of a group: the function that stands for the group, then its callers. A function
+// that calls itself, as an interpreter's loop does, is shown once, where it is innermost.
 std::string StackText(const model::Profile& profile, const model::SiteGroup& group, size_t most) {
   const std::vector<model::FrameId>& frames = profile.samples[group.sites.front().value].frames;
   std::string text;
@@ -178,8 +182,9 @@ std::string StackText(const model::Profile& profile, const model::SiteGroup& gro
                       Plural(static_cast<size_t>(frames.rend() - frame), "more caller"), "\n");
       break;
     }
-    const auto next =
-        std::find_if(frame, frames.rend(), [&](model::FrameId id) { return id != *frame; });
+    const auto next = std::find_if(frame, frames.rend(), [&](model::FrameId id) {
+      return !IsSameFunction(profile.frames[id.value], profile.frames[frame->value]);
+    });
     absl::StrAppend(&text, shown == 0 ? "     " : "       <- ",
                     FrameText(profile.frames[frame->value]));
     if (next - frame > 1) absl::StrAppend(&text, ", ", next - frame, " times");
