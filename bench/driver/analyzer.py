@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import tempfile
 import time
@@ -46,10 +47,11 @@ def measure(
         reports = environment.in_turn(
             rounds, ("report",), lambda _: _report(build, recordings), "analyzer: report"
         )
-    seconds = [each["report"][0] for each in reports]
-    kib = [each["report"][1] for each in reports]
+    seconds, cpu_seconds, kib = zip(*(each["report"] for each in reports))
     found = [
-        figures.over_rounds("analyzer.report.seconds", "s", seconds),
+        figures.over_rounds(
+            "analyzer.report.seconds", "s", seconds, {"cpu_s": statistics.median(cpu_seconds)}
+        ),
         figures.over_rounds(
             "analyzer.report.memory",
             "x",
@@ -60,8 +62,8 @@ def measure(
     return found + _reader(build, rounds)
 
 
-def _report(build: environment.Build, recordings: pathlib.Path) -> tuple[float, int]:
-    """Seconds and peak resident KiB of one summary of all recordings."""
+def _report(build: environment.Build, recordings: pathlib.Path) -> tuple[float, float, int]:
+    """Elapsed seconds, CPU seconds and peak resident KiB of one summary of all recordings."""
     with tempfile.TemporaryFile() as page:
         start = time.perf_counter()
         process = subprocess.Popen([build.analyzer, "report", recordings], stdout=page)
@@ -70,7 +72,7 @@ def _report(build: environment.Build, recordings: pathlib.Path) -> tuple[float, 
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0 or page.tell() == 0:
             raise RuntimeError(f"heapecho report ended with status {process.returncode}")
-    return seconds, usage.ru_maxrss
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
 def _reader(build: environment.Build, rounds: int) -> list[figures.Figure]:
