@@ -99,6 +99,7 @@ struct Bulk {
   std::vector<model::Stack> stacks;
   std::vector<model::LiveBlock> live_blocks;
   std::vector<model::Event> events;
+  std::vector<bool> brought_before;  // by live block: inherited, and another child has it too
 
   explicit Bulk(model::Recording* from)
       : modules(std::exchange(from->modules, {})),
@@ -116,10 +117,12 @@ struct Bulk {
 
 void Summarize(const Bulk& bulk, model::ProcessSummary* process) {
   process->name = ProcessName(process->recording.identity);
-  for (const model::LiveBlock& block : bulk.live_blocks) {
+  for (size_t i = 0; i < bulk.live_blocks.size(); ++i) {
+    const model::LiveBlock& block = bulk.live_blocks[i];
     const Estimate estimate = block.ToEstimate();
     process->live[IndexOf(bulk.StackOf(block.stack).domain)] += estimate;
     if (block.inherited) process->inherited += estimate;
+    if (bulk.brought_before[i]) process->counted_elsewhere += estimate;
   }
   for (const model::Stack& stack : bulk.stacks) {
     process->peak[IndexOf(stack.domain)] += stack.peak;
@@ -163,6 +166,7 @@ std::vector<std::string> WarningsOf(const model::Recording& recording) {
 struct Aggregator::State {
   explicit State(Options o) : options(std::move(o)) {}
 
+  void FindBroughtBefore(const model::Recording& recording, Bulk* bulk);
   void AddLive(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddAllocateEvents(const Bulk& bulk, const model::Recording& recording, uint32_t process);
@@ -174,7 +178,11 @@ struct Aggregator::State {
   const Options options;
   MergedStacks merged;
   Totals totals;
+  // A sampled block, in whatever processes it is live: boot, address and moment of allocation.
+  using BlockKey = std::tuple<model::RecordingId, uint64_t, uint64_t>;
+
   std::map<model::RecordingId, Totals> inherited;  // by the parent, whose they are if it is given
+  std::set<BlockKey> inherited_blocks;             // counted in `inherited`
   std::set<model::RecordingId> ids;
   std::vector<model::ProcessSummary> processes;
   std::vector<std::string> warnings;
@@ -198,10 +206,22 @@ Key Aggregator::State::KeyOf(const Bulk& bulk, model::StackId id, MergedStacks::
   return key;
 }
 
+void Aggregator::State::FindBroughtBefore(const model::Recording& recording, Bulk* bulk) {
+  bulk->brought_before.resize(bulk->live_blocks.size());
+  for (size_t i = 0; i < bulk->live_blocks.size(); ++i) {
+    const model::LiveBlock& block = bulk->live_blocks[i];
+    if (!block.inherited) continue;
+    bulk->brought_before[i] =
+        !inherited_blocks.emplace(recording.boot_id, block.address, block.time_ns).second;
+  }
+}
+
 void Aggregator::State::AddLive(const Bulk& bulk, const model::Recording& recording,
                                 uint32_t process) {
   MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
-  for (const model::LiveBlock& block : bulk.live_blocks) {
+  for (size_t i = 0; i < bulk.live_blocks.size(); ++i) {
+    const model::LiveBlock& block = bulk.live_blocks[i];
+    if (bulk.brought_before[i]) continue;
     if (!Agrees(options.where.domains, bulk.StackOf(block.stack).domain)) continue;
     if (!Agrees(options.where.threads, block.thread)) continue;
     const Key key = KeyOf(bulk, block.stack, &importer, process, block.thread);
@@ -216,11 +236,12 @@ void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& reco
                                   uint32_t process) {
   MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
   const bool peak = options.value == model::Value::kPeak;
-  std::vector<Estimate> still_inherited(bulk.stacks.size());
-  if (peak) {
-    for (const model::LiveBlock& block : bulk.live_blocks)
-      if (block.inherited && block.stack.value < bulk.stacks.size())
-        still_inherited[block.stack.value] += block.ToEstimate();
+  std::vector<Estimate> inherited_here(bulk.stacks.size()), brought_before(bulk.stacks.size());
+  for (size_t i = 0; peak && i < bulk.live_blocks.size(); ++i) {
+    const model::LiveBlock& block = bulk.live_blocks[i];
+    if (!block.inherited || block.stack.value >= bulk.stacks.size()) continue;
+    inherited_here[block.stack.value] += block.ToEstimate();
+    if (bulk.brought_before[i]) brought_before[block.stack.value] += block.ToEstimate();
   }
   for (uint32_t i = 0; i < bulk.stacks.size(); ++i) {
     const model::Stack& stack = bulk.stacks[i];
@@ -228,9 +249,9 @@ void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& reco
     const Estimate& whole = peak ? stack.peak : stack.allocated;
     if (whole.bytes == 0 && whole.objects == 0) continue;
     const Key key = KeyOf(bulk, {i}, &importer, process, 0);
-    const Estimate own = Less(whole, still_inherited[i]);
+    const Estimate own = Less(whole, inherited_here[i]);
     totals.Add(key, {own, 0, stack.samples});
-    const Estimate parents = Less(whole, own);
+    const Estimate parents = Less(Less(whole, own), brought_before[i]);
     if (parents.bytes != 0 || parents.objects != 0)
       inherited[recording.parent_id].Add(key, {parents, 0, 0});
   }
@@ -267,7 +288,8 @@ void Aggregator::Add(model::Recording recording, model::ProcessState process_sta
   }
   for (const std::string& warning : WarningsOf(recording))
     state.warnings.push_back(absl::StrCat(recording.file, ": ", warning));
-  const Bulk bulk(&recording);
+  Bulk bulk(&recording);
+  state.FindBroughtBefore(recording, &bulk);
   const uint32_t process = static_cast<uint32_t>(state.processes.size());
   if (state.options.value == model::Value::kLive) {
     state.AddLive(bulk, recording, process);
@@ -452,7 +474,8 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize,
   }
   report.processes = std::move(state.processes);
   for (model::ProcessSummary& process : report.processes)
-    process.parent_given = state.ids.contains(process.recording.parent_id);
+    if (state.ids.contains(process.recording.parent_id))
+      process.counted_elsewhere = process.inherited;
   std::stable_sort(report.processes.begin(), report.processes.end(),
                    [](const model::ProcessSummary& a, const model::ProcessSummary& b) {
                      const auto key = [](const model::Recording& r) {

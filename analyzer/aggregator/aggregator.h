@@ -7,10 +7,9 @@
 //   processes
 //              lie at different moments: the sum is what they could need together at worst.
 //
-// A forked process inherits what its parent had sampled. Where the parent's recording is among
-// those given, those blocks are counted there and left out here (of the peak: as far as they are
-// still held); otherwise they count where they are found. So a profile of a master and its workers
-// counts each block once.
+// A forked process inherits what its parent had sampled, and each such block is counted once. Where
+// the parent's recording is among those given, it is the parent's (of the peak: as far as it is
+// still held); where it is not, it belongs to the first of the children that were added.
 #pragma once
 
 #include <cstdint>

@@ -45,8 +45,9 @@ struct ProcessSummary {
   // This process alone, whole and unfiltered; live is summed from the live blocks, inherited ones
   // included. Recording::allocated, freed, live and peak are what the process itself kept.
   std::array<Estimate, 4> live{}, peak{}, allocated{};  // indexed by Domain
-  Estimate inherited;         // the part of live that was allocated before the fork
-  bool parent_given = false;  // then the profile leaves `inherited` out: it is the parent's
+  Estimate inherited;  // the part of live that was allocated before the fork
+  Estimate
+      counted_elsewhere;  // the part of inherited that a live profile counts at another process
 };
 
 // An index into Profile::samples: a site is one distinct (domain, whole stack), which is what a

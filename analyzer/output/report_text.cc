@@ -110,7 +110,7 @@ std::string Processes(const model::Report& report) {
       commands.push_back(std::move(command));
     directories.insert(Printable(DirectoryOf(recording.file)));
     if (identity.cgroup_limit != 0) limits.insert(identity.cgroup_limit);
-    if (process.parent_given) left_out += process.inherited;
+    left_out += process.counted_elsewhere;
   }
   std::string text = TextTable(rows, {1, 2});
   absl::StrAppend(&text, "\n");
@@ -125,7 +125,7 @@ std::string Processes(const model::Report& report) {
   if (left_out.bytes > 0) {
     absl::StrAppend(
         &text, "  ", HumanEstimate(left_out, Unit::kBytes),
-        " of what is live was inherited at a fork: below, it counts once, at the parent\n");
+        " of what is live was inherited at forks and counts at another process below\n");
   }
   return text;
 }

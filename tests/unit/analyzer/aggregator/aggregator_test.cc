@@ -175,9 +175,9 @@ TEST(Aggregator, CountsInheritedBlocksOnceAtTheParent) {
     const model::Report report =
         parent_first ? Aggregate({*master, *worker}) : Aggregate({*worker, *master});
     EXPECT_THAT(BytesByStack(report.profile), ElementsAre(Pair("f10", 3000), Pair("f20", 7)));
-    EXPECT_FALSE(report.processes[0].parent_given);
-    EXPECT_TRUE(report.processes[1].parent_given);
+    EXPECT_EQ(report.processes[0].counted_elsewhere.bytes, 0);
     EXPECT_EQ(report.processes[1].inherited.bytes, 3000);
+    EXPECT_EQ(report.processes[1].counted_elsewhere.bytes, 3000);
     EXPECT_EQ(report.processes[1].live[0].bytes, 3007);
   }
 }
@@ -187,6 +187,25 @@ TEST(Aggregator, CountsInheritedBlocksWhereTheParentIsNotGiven) {
   worker->parent_id.bytes[0] = 1;
   worker.AddBlock(worker.AddStack({0x10}), 1000, 3).inherited = true;
   EXPECT_THAT(BytesByStack(Aggregate({*worker}).profile), ElementsAre(Pair("f10", 3000)));
+}
+
+// Two workers without their master: the block that both inherited is one block.
+TEST(Aggregator, CountsABlockThatSiblingsInheritedOnce) {
+  InMemoryRecording one(2), two(3);
+  for (InMemoryRecording* worker : {&one, &two}) {
+    (*worker)->parent_id.bytes[0] = 1;
+    worker->AddBlock(worker->AddStack({0x10}), 1000, 3).inherited = true;
+    worker->AddBlock(worker->AddStack({0x20}), 7, 1);
+  }
+  const model::Report report = Aggregate({*one, *two});
+  EXPECT_THAT(BytesByStack(report.profile), ElementsAre(Pair("f10", 3000), Pair("f20", 14)));
+  EXPECT_EQ(report.profile.samples[0].estimate.bytes_variance, 3 * 2 * 1000.0 * 1000);
+  EXPECT_EQ(report.processes[0].counted_elsewhere.bytes, 0);
+  EXPECT_EQ(report.processes[1].counted_elsewhere.bytes, 3000);
+  // Of another boot it is another block.
+  two->boot_id.bytes[0] = 9;
+  EXPECT_THAT(BytesByStack(Aggregate({*one, *two}).profile),
+              ElementsAre(Pair("f10", 6000), Pair("f20", 14)));
 }
 
 TEST(Aggregator, TakesWhatIsStillInheritedOutOfThePeak) {

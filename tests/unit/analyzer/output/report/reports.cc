@@ -109,7 +109,7 @@ model::Report GunicornReport() {
   killed.recording.counters[1].value = 12345;
   killed.recording.torn_live = 1;
   killed.inherited = MakeEstimate(15 * kMiB, 15000, 1e5, 100);
-  killed.parent_given = true;
+  killed.counted_elsewhere = killed.inherited;
   report.processes[2].recording.exit_status = 3;
 
   report.profile.frames = {
