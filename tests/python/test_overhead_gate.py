@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """tools/overhead-gate: its statistics by numbers, its runs by a command whose cost is known to the byte."""
 
+import os
 import random
+import resource
 import socket
 import subprocess
 import sys
@@ -90,7 +92,15 @@ def test_the_cpu_time_of_all_descendants_counts(gate, tmp_path):
     grandchild = "import time\nwhile time.process_time() < 0.5: pass"
     script = tmp_path / "command.py"
     script.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {grandchild!r}], check=True)\n")
-    assert gate.run_command([sys.executable, str(script)], {}, tmp_path / "log").cpu >= 0.5
+    gate.adopt_orphans()
+    assert gate.run_command([sys.executable, str(script)], dict(os.environ), tmp_path / "log").cpu >= 0.5
+
+
+def test_the_gates_own_memory_is_not_taken_for_the_commands(gate, tmp_path):
+    # A child used to begin with its parent's peak, so that every small command seemed to cost the same.
+    gate.adopt_orphans()
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    assert gate.run_command(["true"], dict(os.environ), tmp_path / "log").rss < own / 2
 
 
 def test_a_run_that_records_nothing_is_no_pass(run_gate):
