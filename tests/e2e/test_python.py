@@ -15,8 +15,8 @@ import harness
 import wire
 
 # The newest pyarrow that has a wheel for each version of Python.
-PYARROW = {"3.7": "12.0.1", "3.8": "17.0.0", "3.9": "21.0.0", "3.10": "21.0.0", "3.11": "21.0.0", "3.12": "21.0.0",
-           "3.13": "21.0.0"}
+PYARROW = {"3.6": "6.0.1", "3.7": "12.0.1", "3.8": "17.0.0", "3.9": "21.0.0", "3.10": "21.0.0", "3.11": "21.0.0",
+           "3.12": "21.0.0", "3.13": "21.0.0"}
 VENVS = harness.BUILD / "e2e-python"
 ALLOCATORS = allocators.NAMES
 
@@ -163,7 +163,8 @@ def test_pyarrow_runs_as_without(interpreter, allocator, pool, directory, tmp_pa
     extra = {} if pool == "default" else {"ARROW_DEFAULT_MEMORY_POOL": pool}
     run_both([python, "-c", ARROW, tmp_path / "table.parquet"], directory, 4096, allocators.path_of(allocator),
              **extra)
-    path = harness.only_recording(directory)
+    # Some versions ask uname by a shell as they are imported; those have recordings of their own.
+    (path,) = [path for path in harness.recordings(directory) if path.name.startswith("python")]
     parsed = harness.report(path, value="allocated")
     arrow = sum(row["bytes"] for row in parsed["sites"]
                 if any(frame["module"].startswith("libarrow") for frame in row["frames"]))
