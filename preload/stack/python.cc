@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/stack/python.h"
+
+#include <link.h>
+#include <string.h>
+
+#include "preload/stack/elf_image.h"
+#include "preload/stack/object_finder.h"
+#include "preload/stack/python_memory.h"
+
+namespace heapecho::stack {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+// A sample may come at a moment when a thread's state is being made; one that never proves is no Python that we know.
+constexpr uint32_t kMostFailedProofs = 16;
+
+const char* ReasonOf(PythonProof proof) {
+  switch (proof) {
+    case PythonProof::kOtherThread: return "the state of a thread does not name the thread";
+    case PythonProof::kNoFrames: return "the frames of a thread do not lead to code";
+    case PythonProof::kNoCode: return "the code of a frame has no names";
+    case PythonProof::kProven:
+    case PythonProof::kNothingRuns: break;
+  }
+  return "";
+}
+
+}  // namespace
+
+void Python::Initialize(bool wanted, Changed changed) {
+  wanted_ = wanted;
+  changed_ = changed;
+  const link_map* const executable = _r_debug.r_map;
+  if (executable == nullptr) return;
+  executable_ = base::FileOf(*executable);
+  for (const link_map* map = executable; map != nullptr && phase_.load(kRelaxed) == kNone; map = map->l_next) {
+    MappedObject object;
+    if (FindObject(reinterpret_cast<uintptr_t>(map->l_ld), &object)) {
+      Look(base::FileOf(*map), object.start, object.end);
+    }
+  }
+}
+
+void Python::ModuleMet(const Module& module) {
+  if (phase_.load(kRelaxed) != kNone || module.unloaded) return;
+  ElfImage image;
+  if (!ReadElfImage(module.start, module.end - module.start, &image) || image.dynamic == 0) return;
+  Look({.bias = module.bias, .dynamic = reinterpret_cast<const ElfW(Dyn)*>(image.dynamic)}, module.start,
+       module.end);
+}
+
+void Python::Look(const base::ExportingFile& file, uintptr_t start, uintptr_t end) {
+  uint32_t none = kNone;
+  if (!phase_.compare_exchange_strong(none, kLooking, std::memory_order_acquire)) return;
+  const char* reason = nullptr;
+  const PythonKind kind = RecognisePython(file, executable_, start, end, &interpreter_, &reason);
+  if (kind == PythonKind::kNone) {
+    phase_.store(kNone, std::memory_order_release);
+    return;
+  }
+  MappedObject object;
+  if (FindObject(start, &object)) identity_ = object.identity;
+  seen_.store(ModuleGeneration(), kRelaxed);
+  if (kind == PythonKind::kUnsuitable) {
+    Decide(kNativeOnly, reason);
+  } else if (!wanted_) {
+    Decide(kNativeOnly, "HEAPECHO_PYTHON=native");
+  } else {
+    phase_.store(kFound, std::memory_order_release);  // pairs with Walk's load
+    changed_();
+  }
+}
+
+void Python::Decide(Phase phase, const char* reason) {
+  if (!decided_.exchange(true, std::memory_order_acq_rel)) {
+    strcpy(verdict_, reason == nullptr ? "full" : "native-only: ");
+    if (reason != nullptr) strncat(verdict_, reason, sizeof verdict_ - strlen(verdict_) - 1);
+  }
+  phase_.store(phase, std::memory_order_release);  // pairs with verdict()
+  changed_();
+}
+
+const char* Python::version() const {
+  return phase_.load(std::memory_order_acquire) >= kFound ? interpreter_.version : nullptr;
+}
+
+const char* Python::verdict() const {
+  return phase_.load(std::memory_order_acquire) >= kWalking ? verdict_ : nullptr;
+}
+
+// After a dlclose: the file may be gone, and another one in its place.
+bool Python::StillThere() {
+  const uint64_t generation = ModuleGeneration();
+  if (seen_.load(kRelaxed) == generation) return true;
+  MappedObject object;
+  if (!FindObject(interpreter_.start, &object) || object.start != interpreter_.start ||
+      object.end != interpreter_.end || object.identity != identity_) {
+    uint32_t phase = phase_.load(kRelaxed);
+    if (phase == kFound || phase == kWalking) phase_.compare_exchange_strong(phase, kNone, kRelaxed);
+    return false;
+  }
+  seen_.store(generation, kRelaxed);
+  return true;
+}
+
+void Python::Prove(uintptr_t thread_state, PythonFrame* scratch) {
+  const PythonProof proof = ProvePython(interpreter_, thread_state, scratch, kMaxPythonFrames);
+  if (proof == PythonProof::kNothingRuns) return;
+  if (proof == PythonProof::kProven) {
+    uint32_t found = kFound;
+    if (phase_.load(kRelaxed) == found) Decide(kWalking, nullptr);
+  } else if (failed_proofs_.fetch_add(1, kRelaxed) + 1 == kMostFailedProofs) {
+    Decide(kNativeOnly, ReasonOf(proof));
+  }
+}
+
+PythonWalk Python::Walk(uintptr_t sp, NativeFrame* native, const NativeWalk& native_walk,
+                        PythonFrame* python) {
+  uint32_t phase = phase_.load(std::memory_order_acquire);  // pairs with Look and Decide
+  if (phase != kFound && phase != kWalking) return {};
+  if (going_.load(std::memory_order_seq_cst) != 0 || !StillThere()) return {};
+  const auto state = reinterpret_cast<uintptr_t>(interpreter_.thread_state());
+  if (!IsPointer(state) || interpreter_.is_finalizing() != 0) return {};
+  if (phase == kFound) {
+    Prove(state, python);
+    phase = phase_.load(std::memory_order_acquire);
+    if (phase != kWalking) return {};
+  }
+  if (Load<uintptr_t>(state + interpreter_.layout.thread_id) != ThisThreadId()) return {};
+  const PythonWalk walk = WalkPython(interpreter_, state, python, kMaxPythonFrames);
+  MergeFrames(interpreter_, sp, native, native_walk.count, python, walk.count);
+  return walk;
+}
+
+}  // namespace heapecho::stack
