@@ -99,6 +99,7 @@ struct Bulk {
   std::vector<model::Stack> stacks;
   std::vector<model::LiveBlock> live_blocks;
   std::vector<model::Event> events;
+  std::vector<bool> brought_before;  // by live block: inherited, and another child has it too
 
   explicit Bulk(model::Recording* from)
       : modules(std::exchange(from->modules, {})),
@@ -109,15 +110,19 @@ struct Bulk {
     if (stacks.empty()) stacks.resize(1);  // the unknown stack
   }
 
-  const model::Stack& StackOf(model::StackId id) const { return stacks[id.value < stacks.size() ? id.value : 0]; }
+  const model::Stack& StackOf(model::StackId id) const {
+    return stacks[id.value < stacks.size() ? id.value : 0];
+  }
 };
 
 void Summarize(const Bulk& bulk, model::ProcessSummary* process) {
   process->name = ProcessName(process->recording.identity);
-  for (const model::LiveBlock& block : bulk.live_blocks) {
+  for (size_t i = 0; i < bulk.live_blocks.size(); ++i) {
+    const model::LiveBlock& block = bulk.live_blocks[i];
     const Estimate estimate = block.ToEstimate();
     process->live[IndexOf(bulk.StackOf(block.stack).domain)] += estimate;
     if (block.inherited) process->inherited += estimate;
+    if (bulk.brought_before[i]) process->counted_elsewhere += estimate;
   }
   for (const model::Stack& stack : bulk.stacks) {
     process->peak[IndexOf(stack.domain)] += stack.peak;
@@ -125,14 +130,16 @@ void Summarize(const Bulk& bulk, model::ProcessSummary* process) {
   }
 }
 
-// What the reader of a report must know about a recording, in words; the reader's own warnings first.
+// What the reader of a report must know about a recording, in words; the reader's own warnings
+// first.
 std::vector<std::string> WarningsOf(const model::Recording& recording) {
   std::vector<std::string> warnings = recording.warnings;
   const auto ended = [&](absl::string_view why) {
-    warnings.push_back(absl::StrCat("the recording ends before the process does: ", why,
-                                    recording.recording_end_errno != 0
-                                        ? absl::StrCat(" (error ", recording.recording_end_errno, ")")
-                                        : ""));
+    warnings.push_back(
+        absl::StrCat("the recording ends before the process does: ", why,
+                     recording.recording_end_errno != 0
+                         ? absl::StrCat(" (error ", recording.recording_end_errno, ")")
+                         : ""));
   };
   switch (recording.recording_end) {
     case model::RecordingEnd::kNone:
@@ -159,18 +166,23 @@ std::vector<std::string> WarningsOf(const model::Recording& recording) {
 struct Aggregator::State {
   explicit State(Options o) : options(std::move(o)) {}
 
+  void FindBroughtBefore(const model::Recording& recording, Bulk* bulk);
   void AddLive(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddAllocateEvents(const Bulk& bulk, const model::Recording& recording, uint32_t process);
-  Key KeyOf(const Bulk& bulk, model::StackId stack, MergedStacks::Importer* importer, uint32_t process,
-            uint32_t thread) const;
+  Key KeyOf(const Bulk& bulk, model::StackId stack, MergedStacks::Importer* importer,
+            uint32_t process, uint32_t thread) const;
   bool ByThread() const { return options.by == By::kThread || !options.where.threads.empty(); }
   std::vector<std::string> ProcessLabels() const;
 
   const Options options;
   MergedStacks merged;
   Totals totals;
+  // A sampled block, in whatever processes it is live: boot, address and moment of allocation.
+  using BlockKey = std::tuple<model::RecordingId, uint64_t, uint64_t>;
+
   std::map<model::RecordingId, Totals> inherited;  // by the parent, whose they are if it is given
+  std::set<BlockKey> inherited_blocks;             // counted in `inherited`
   std::set<model::RecordingId> ids;
   std::vector<model::ProcessSummary> processes;
   std::vector<std::string> warnings;
@@ -194,26 +206,42 @@ Key Aggregator::State::KeyOf(const Bulk& bulk, model::StackId id, MergedStacks::
   return key;
 }
 
-void Aggregator::State::AddLive(const Bulk& bulk, const model::Recording& recording, uint32_t process) {
+void Aggregator::State::FindBroughtBefore(const model::Recording& recording, Bulk* bulk) {
+  bulk->brought_before.resize(bulk->live_blocks.size());
+  for (size_t i = 0; i < bulk->live_blocks.size(); ++i) {
+    const model::LiveBlock& block = bulk->live_blocks[i];
+    if (!block.inherited) continue;
+    bulk->brought_before[i] =
+        !inherited_blocks.emplace(recording.boot_id, block.address, block.time_ns).second;
+  }
+}
+
+void Aggregator::State::AddLive(const Bulk& bulk, const model::Recording& recording,
+                                uint32_t process) {
   MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
-  for (const model::LiveBlock& block : bulk.live_blocks) {
+  for (size_t i = 0; i < bulk.live_blocks.size(); ++i) {
+    const model::LiveBlock& block = bulk.live_blocks[i];
+    if (bulk.brought_before[i]) continue;
     if (!Agrees(options.where.domains, bulk.StackOf(block.stack).domain)) continue;
     if (!Agrees(options.where.threads, block.thread)) continue;
     const Key key = KeyOf(bulk, block.stack, &importer, process, block.thread);
-    const uint64_t age = recording.last_event_ns > block.time_ns ? recording.last_event_ns - block.time_ns : 0;
+    const uint64_t age =
+        recording.last_event_ns > block.time_ns ? recording.last_event_ns - block.time_ns : 0;
     Totals& into = block.inherited ? inherited[recording.parent_id] : totals;
     into.Add(key, {block.ToEstimate(), age, 1});
   }
 }
 
-void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process) {
+void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& recording,
+                                  uint32_t process) {
   MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
   const bool peak = options.value == model::Value::kPeak;
-  std::vector<Estimate> still_inherited(bulk.stacks.size());
-  if (peak) {
-    for (const model::LiveBlock& block : bulk.live_blocks)
-      if (block.inherited && block.stack.value < bulk.stacks.size())
-        still_inherited[block.stack.value] += block.ToEstimate();
+  std::vector<Estimate> inherited_here(bulk.stacks.size()), brought_before(bulk.stacks.size());
+  for (size_t i = 0; peak && i < bulk.live_blocks.size(); ++i) {
+    const model::LiveBlock& block = bulk.live_blocks[i];
+    if (!block.inherited || block.stack.value >= bulk.stacks.size()) continue;
+    inherited_here[block.stack.value] += block.ToEstimate();
+    if (bulk.brought_before[i]) brought_before[block.stack.value] += block.ToEstimate();
   }
   for (uint32_t i = 0; i < bulk.stacks.size(); ++i) {
     const model::Stack& stack = bulk.stacks[i];
@@ -221,10 +249,11 @@ void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& reco
     const Estimate& whole = peak ? stack.peak : stack.allocated;
     if (whole.bytes == 0 && whole.objects == 0) continue;
     const Key key = KeyOf(bulk, {i}, &importer, process, 0);
-    const Estimate own = Less(whole, still_inherited[i]);
+    const Estimate own = Less(whole, inherited_here[i]);
     totals.Add(key, {own, 0, stack.samples});
-    const Estimate parents = Less(whole, own);
-    if (parents.bytes != 0 || parents.objects != 0) inherited[recording.parent_id].Add(key, {parents, 0, 0});
+    const Estimate parents = Less(Less(whole, own), brought_before[i]);
+    if (parents.bytes != 0 || parents.objects != 0)
+      inherited[recording.parent_id].Add(key, {parents, 0, 0});
   }
 }
 
@@ -253,12 +282,14 @@ void Aggregator::Add(model::Recording recording, model::ProcessState process_sta
   const Where& where = state.options.where;
   if (!Agrees(where.pids, recording.pid) || !Agrees(where.hosts, recording.identity.host)) return;
   if (!recording.id.IsZero() && !state.ids.insert(recording.id).second) {
-    state.warnings.push_back(absl::StrCat(recording.file, ": the same recording was given before; left out"));
+    state.warnings.push_back(
+        absl::StrCat(recording.file, ": the same recording was given before; left out"));
     return;
   }
   for (const std::string& warning : WarningsOf(recording))
     state.warnings.push_back(absl::StrCat(recording.file, ": ", warning));
-  const Bulk bulk(&recording);
+  Bulk bulk(&recording);
+  state.FindBroughtBefore(recording, &bulk);
   const uint32_t process = static_cast<uint32_t>(state.processes.size());
   if (state.options.value == model::Value::kLive) {
     state.AddLive(bulk, recording, process);
@@ -277,7 +308,8 @@ void Aggregator::Add(model::Recording recording, model::ProcessState process_sta
 // "gunicorn 1234", and as much more as is needed to tell it from the others.
 std::vector<std::string> Aggregator::State::ProcessLabels() const {
   std::set<std::string> hosts;
-  for (const model::ProcessSummary& process : processes) hosts.insert(process.recording.identity.host);
+  for (const model::ProcessSummary& process : processes)
+    hosts.insert(process.recording.identity.host);
   std::map<std::string, int> uses;
   std::vector<std::string> labels;
   for (const model::ProcessSummary& process : processes) {
@@ -290,8 +322,9 @@ std::vector<std::string> Aggregator::State::ProcessLabels() const {
   for (size_t i = 0; i < labels.size(); ++i) {
     if (uses[labels[i]] == 1) continue;
     const auto began = static_cast<int64_t>(processes[i].recording.begin_realtime_ns);
-    absl::StrAppend(&labels[i], " from ",
-                    absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixNanos(began), absl::UTCTimeZone()));
+    absl::StrAppend(
+        &labels[i], " from ",
+        absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixNanos(began), absl::UTCTimeZone()));
   }
   return labels;
 }
@@ -301,7 +334,8 @@ namespace {
 // Names every location that a total needs and turns the totals into samples.
 class Namer {
  public:
-  explicit Namer(const MergedStacks& merged) : merged_(merged), frames_at_(merged.locations().size()) {}
+  explicit Namer(const MergedStacks& merged)
+      : merged_(merged), frames_at_(merged.locations().size()) {}
 
   // `entries`: the totals that will become samples.
   void Name(const std::vector<std::pair<Key, Total>>& entries, SymbolizeFn symbolize,
@@ -309,10 +343,12 @@ class Namer {
     std::vector<bool> seen(merged_.nodes().size());
     std::map<uint32_t, std::map<uint64_t, uint32_t>> wanted;  // module, address, location
     for (const auto& [key, total] : entries) {
-      for (uint32_t node = key.leaf.value; node != 0 && !seen[node]; node = merged_.nodes()[node].parent.value) {
+      for (uint32_t node = key.leaf.value; node != 0 && !seen[node];
+           node = merged_.nodes()[node].parent.value) {
         seen[node] = true;
         const uint32_t location = merged_.nodes()[node].location.value;
-        wanted[merged_.locations()[location].module][merged_.locations()[location].address] = location;
+        wanted[merged_.locations()[location].module][merged_.locations()[location].address] =
+            location;
       }
     }
     size_t done = 0;
@@ -320,8 +356,9 @@ class Namer {
       std::vector<uint64_t> addresses;
       for (const auto& [address, location] : locations) addresses.push_back(address);
       const std::vector<std::vector<model::Frame>> named =
-          module == 0 ? std::vector<std::vector<model::Frame>>(addresses.size(), {Synthetic("[anonymous]")})
-                      : symbolize(merged_.modules()[module], addresses);
+          module == 0
+              ? std::vector<std::vector<model::Frame>>(addresses.size(), {Synthetic("[anonymous]")})
+              : symbolize(merged_.modules()[module], addresses);
       size_t i = 0;
       for (const auto& [address, location] : locations) {
         for (const model::Frame& frame : named[i]) frames_at_[location].push_back(Intern(frame));
@@ -338,7 +375,8 @@ class Namer {
 
   void AppendFrames(MergedNodeId leaf, std::vector<model::FrameId>* frames) const {
     std::vector<uint32_t> path;
-    for (uint32_t node = leaf.value; node != 0; node = merged_.nodes()[node].parent.value) path.push_back(node);
+    for (uint32_t node = leaf.value; node != 0; node = merged_.nodes()[node].parent.value)
+      path.push_back(node);
     for (auto node = path.rbegin(); node != path.rend(); ++node) {
       const std::vector<uint32_t>& at = frames_at_[merged_.nodes()[*node].location.value];
       for (auto frame = at.rbegin(); frame != at.rend(); ++frame) frames->push_back({*frame});
@@ -364,12 +402,14 @@ class Namer {
 
 // Different addresses of one line are one frame: what became equal is added up.
 void SortAndMerge(std::vector<model::Sample>* samples) {
-  std::stable_sort(samples->begin(), samples->end(), [](const model::Sample& a, const model::Sample& b) {
-    return std::tie(a.frames, a.domain) < std::tie(b.frames, b.domain);
-  });
+  std::stable_sort(samples->begin(), samples->end(),
+                   [](const model::Sample& a, const model::Sample& b) {
+                     return std::tie(a.frames, a.domain) < std::tie(b.frames, b.domain);
+                   });
   std::vector<model::Sample> merged;
   for (model::Sample& sample : *samples) {
-    if (merged.empty() || merged.back().frames != sample.frames || merged.back().domain != sample.domain) {
+    if (merged.empty() || merged.back().frames != sample.frames ||
+        merged.back().domain != sample.domain) {
       merged.push_back(std::move(sample));
       continue;
     }
@@ -382,7 +422,8 @@ void SortAndMerge(std::vector<model::Sample>* samples) {
 
 }  // namespace
 
-model::Report Aggregator::Finish(SymbolizeFn symbolize, absl::FunctionRef<void(size_t, size_t)> progress) {
+model::Report Aggregator::Finish(SymbolizeFn symbolize,
+                                 absl::FunctionRef<void(size_t, size_t)> progress) {
   State& state = *state_;
   model::Report report;
   model::Profile& profile = report.profile;
@@ -404,7 +445,8 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, absl::FunctionRef<void(s
       sample.frames.push_back({namer.Intern(Synthetic(std::move(name)))});
     };
     if (state.options.by == By::kProcess) add(labels[key.process]);
-    if (state.options.by == By::kThread) add(absl::StrCat(labels[key.process], " thread ", key.thread));
+    if (state.options.by == By::kThread)
+      add(absl::StrCat(labels[key.process], " thread ", key.thread));
     if (state.options.by == By::kDomain) add(model::DomainName(key.domain));
     if (key.flags & Key::kUnknownStack) add("[unknown stack]");
     if (key.flags & Key::kTruncated) add("[stack truncated]");
@@ -427,11 +469,13 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, absl::FunctionRef<void(s
   if (state.options.value == model::Value::kAllocated && state.ByThread()) {
     profile.warnings.push_back(absl::StrFormat(
         "threads are known for the recent past only: %.1f %% of the bytes allocated",
-        state.allocated_bytes > 0 ? std::min(100 * state.event_bytes / state.allocated_bytes, 100.0) : 0.0));
+        state.allocated_bytes > 0 ? std::min(100 * state.event_bytes / state.allocated_bytes, 100.0)
+                                  : 0.0));
   }
   report.processes = std::move(state.processes);
   for (model::ProcessSummary& process : report.processes)
-    process.parent_given = state.ids.contains(process.recording.parent_id);
+    if (state.ids.contains(process.recording.parent_id))
+      process.counted_elsewhere = process.inherited;
   std::stable_sort(report.processes.begin(), report.processes.end(),
                    [](const model::ProcessSummary& a, const model::ProcessSummary& b) {
                      const auto key = [](const model::Recording& r) {

@@ -3,12 +3,13 @@
 //
 //   live       the sum of the live blocks, entry by entry, so that the variances are exact
 //   allocated  the stacks' totals since each process began
-//   peak       the stacks' shares at each process's own high-water mark. The marks of several processes
+//   peak       the stacks' shares at each process's own high-water mark. The marks of several
+//   processes
 //              lie at different moments: the sum is what they could need together at worst.
 //
-// A forked process inherits what its parent had sampled. Where the parent's recording is among those given,
-// those blocks are counted there and left out here (of the peak: as far as they are still held); otherwise
-// they count where they are found. So a profile of a master and its workers counts each block once.
+// A forked process inherits what its parent had sampled, and each such block is counted once. Where
+// the parent's recording is among those given, it is the parent's (of the peak: as far as it is
+// still held); where it is not, it belongs to the first of the children that were added.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +39,8 @@ struct Where {
   std::vector<model::Domain> domains;
   std::vector<uint32_t> threads;
 };
-// "pid=12,host=web-1,domain=malloc": several of one key are alternatives, different keys must all agree.
+// "pid=12,host=web-1,domain=malloc": several of one key are alternatives, different keys must all
+// agree.
 absl::StatusOr<Where> ParseWhere(absl::string_view text);
 
 struct Options {
@@ -48,17 +50,19 @@ struct Options {
   Where where{};
 };
 
-// The threads of the peak are not recorded; those of what was allocated are known only for the recent past
-// that the events still cover (then a warning says how much that is). OK, or why this cannot be answered.
+// The threads of the peak are not recorded; those of what was allocated are known only for the
+// recent past that the events still cover (then a warning says how much that is). OK, or why this
+// cannot be answered.
 absl::Status Check(const Options& options);
 
-// Names of the frames at addresses of one module: for each address at least one frame, innermost first
-// (what symbolizer::Symbolizer::Symbolize returns).
+// Names of the frames at addresses of one module: for each address at least one frame, innermost
+// first (what symbolizer::Symbolizer::Symbolize returns).
 using SymbolizeFn = absl::FunctionRef<std::vector<std::vector<model::Frame>>(
     const model::Module& module, absl::Span<const uint64_t> addresses)>;
 
-// Add() each recording (in any order; parents need not come first), then Finish() once. Between the calls it
-// keeps one merged tree of addresses and one total per distinct stack, not the recordings. Not thread-safe.
+// Add() each recording (in any order; parents need not come first), then Finish() once. Between the
+// calls it keeps one merged tree of addresses and one total per distinct stack, not the recordings.
+// Not thread-safe.
 class Aggregator {
  public:
   explicit Aggregator(Options options);  // Check(options) must be OK
@@ -66,24 +70,24 @@ class Aggregator {
   Aggregator(const Aggregator&) = delete;
   Aggregator& operator=(const Aggregator&) = delete;
 
-  // `recording` must be valid (Recording::CheckValid() is empty); move it in. One that was added before (the
-  // same id) is left out with a warning.
+  // `recording` must be valid (Recording::CheckValid() is empty); move it in. One that was added
+  // before (the same id) is left out with a warning.
   void Add(model::Recording recording, model::ProcessState state);
 
-  // The merged profile, ranked. `progress` is called with the number of modules named so far and their
-  // count. Warnings of the symbolizer are the caller's to append to report.profile.warnings.
-  model::Report Finish(SymbolizeFn symbolize,
-                       absl::FunctionRef<void(size_t done, size_t total)> progress =
-                           [](size_t, size_t) {});
+  // The merged profile, ranked. `progress` is called with the number of modules named so far and
+  // their count. Warnings of the symbolizer are the caller's to append to report.profile.warnings.
+  model::Report Finish(
+      SymbolizeFn symbolize,
+      absl::FunctionRef<void(size_t done, size_t total)> progress = [](size_t, size_t) {});
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-// What a person calls the program: "gunicorn" for `/usr/bin/python3 /usr/local/bin/gunicorn app:wsgi`,
-// "manage.py" for `python manage.py runserver`, the module for `python -m`; else the executable's file name;
-// "process" when nothing is known.
+// What a person calls the program: "gunicorn" for `/usr/bin/python3 /usr/local/bin/gunicorn
+// app:wsgi`, "manage.py" for `python manage.py runserver`, the module for `python -m`; else the
+// executable's file name; "process" when nothing is known.
 std::string ProcessName(const model::Identity& identity);
 
 }  // namespace heapecho::aggregator

@@ -15,8 +15,8 @@ MergedStacks::MergedStacks() : modules_(1), nodes_(1) {}
 
 uint32_t MergedStacks::AddModule(const model::Module& module, const std::string& executable) {
   const std::string& path = module.path.empty() ? executable : module.path;
-  const auto [entry, is_new] = module_index_.try_emplace({path, module.build_id},
-                                                         static_cast<uint32_t>(modules_.size()));
+  const auto [entry, is_new] =
+      module_index_.try_emplace({path, module.build_id}, static_cast<uint32_t>(modules_.size()));
   if (is_new) {
     modules_.push_back(module);
     modules_.back().path = path;
@@ -36,7 +36,8 @@ MergedNodeId MergedStacks::AddNode(MergedNodeId parent, uint32_t module, uint64_
 }
 
 MergedStacks::Importer::Importer(MergedStacks* merged, const std::vector<model::Module>& modules,
-                                 const std::vector<model::Node>& nodes, const std::string& executable)
+                                 const std::vector<model::Node>& nodes,
+                                 const std::string& executable)
     : merged_(merged), nodes_(nodes), known_(std::max<size_t>(nodes.size(), 1), kUnknown) {
   known_[0] = 0;
   modules_.reserve(modules.size());
@@ -46,7 +47,8 @@ MergedStacks::Importer::Importer(MergedStacks* merged, const std::vector<model::
 }
 
 uint32_t MergedStacks::Importer::ModuleOf(uint16_t id) const {
-  const auto it = std::lower_bound(modules_.begin(), modules_.end(), std::pair<uint16_t, uint32_t>(id, 0));
+  const auto it =
+      std::lower_bound(modules_.begin(), modules_.end(), std::pair<uint16_t, uint32_t>(id, 0));
   return it != modules_.end() && it->first == id && id != 0 ? it->second : 0;
 }
 

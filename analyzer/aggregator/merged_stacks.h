@@ -26,8 +26,9 @@ struct LocationId {  // index into locations()
   uint32_t value = 0;
 };
 
-// Two recordings' modules are one if path and build-id agree: what lay where is the run's own business, the
-// addresses are the ELF file's. Grows with the number of distinct frames-below-callers. Not thread-safe.
+// Two recordings' modules are one if path and build-id agree: what lay where is the run's own
+// business, the addresses are the ELF file's. Grows with the number of distinct
+// frames-below-callers. Not thread-safe.
 class MergedStacks {
  public:
   struct Location {
@@ -41,8 +42,8 @@ class MergedStacks {
 
   MergedStacks();
 
-  // Turns one recording's nodes into merged ones, when they are asked for. A module without a path is the
-  // program itself: the loader gives it no name. Must not outlive the arguments.
+  // Turns one recording's nodes into merged ones, when they are asked for. A module without a path
+  // is the program itself: the loader gives it no name. Must not outlive the arguments.
   class Importer {
    public:
     Importer(MergedStacks* merged, const std::vector<model::Module>& modules,

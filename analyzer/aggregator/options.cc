@@ -13,10 +13,12 @@
 namespace heapecho::aggregator {
 namespace {
 
-absl::Status AddNumber(absl::string_view key, absl::string_view value, std::vector<uint32_t>* numbers) {
+absl::Status AddNumber(absl::string_view key, absl::string_view value,
+                       std::vector<uint32_t>* numbers) {
   uint32_t number = 0;
   if (!absl::SimpleAtoi(value, &number))
-    return absl::InvalidArgumentError(absl::StrCat(key, "=", value, ": \"", value, "\" is no number"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(key, "=", value, ": \"", value, "\" is no number"));
   numbers->push_back(number);
   return absl::OkStatus();
 }
@@ -39,13 +41,15 @@ absl::StatusOr<By> ParseBy(absl::string_view text) {
   if (text == "process") return By::kProcess;
   if (text == "thread") return By::kThread;
   if (text == "domain") return By::kDomain;
-  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is none of process, thread, domain"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", text, "\" is none of process, thread, domain"));
 }
 
 absl::StatusOr<Where> ParseWhere(absl::string_view text) {
   Where where;
   for (const absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
-    const std::pair<absl::string_view, absl::string_view> pair = absl::StrSplit(part, absl::MaxSplits('=', 1));
+    const std::pair<absl::string_view, absl::string_view> pair =
+        absl::StrSplit(part, absl::MaxSplits('=', 1));
     const auto& [key, value] = pair;
     absl::Status status;
     if (key == "pid") {

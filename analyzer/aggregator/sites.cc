@@ -16,28 +16,85 @@
 namespace heapecho::aggregator {
 namespace {
 
-// Functions that pass an allocation on, by the start of their qualified name. A name that ends in "::", "_"
-// or "<" means everything below it, any other one that function alone.
+// Functions that pass an allocation on, by the start of their qualified name. A name that ends in
+// "::", "_" or "<" means everything below it, any other one that function alone.
 constexpr absl::string_view kPlumbing[] = {
     // C
-    "malloc", "calloc", "realloc", "reallocarray", "posix_memalign", "aligned_alloc", "memalign", "valloc",
-    "pvalloc", "strdup", "strndup", "__libc_malloc", "__libc_calloc", "__libc_realloc", "__libc_memalign",
-    "__strdup", "__strndup",
-    // C++: operator new and everything of the standard library, whose containers allocate for their users
-    "operator new", "operator new[]", "std::", "__gnu_cxx::",
+    "malloc",
+    "calloc",
+    "realloc",
+    "reallocarray",
+    "posix_memalign",
+    "aligned_alloc",
+    "memalign",
+    "valloc",
+    "pvalloc",
+    "strdup",
+    "strndup",
+    "__libc_malloc",
+    "__libc_calloc",
+    "__libc_realloc",
+    "__libc_memalign",
+    "__strdup",
+    "__strndup",
+    // C++: operator new and everything of the standard library, whose containers allocate for their
+    // users
+    "operator new",
+    "operator new[]",
+    "std::",
+    "__gnu_cxx::",
     // Rust: the allocator's entry points and the library's collections
-    "__rust_", "__rdl_", "__rg_", "alloc::alloc::", "alloc::boxed::", "alloc::collections::",
-    "alloc::fmt::", "alloc::raw_vec::", "alloc::rc::", "alloc::slice::", "alloc::str::", "alloc::string::",
-    "alloc::sync::", "alloc::vec::", "core::iter::", "core::ops::function::", "hashbrown::",
+    "__rust_",
+    "__rdl_",
+    "__rg_",
+    "alloc::alloc::",
+    "alloc::boxed::",
+    "alloc::collections::",
+    "alloc::fmt::",
+    "alloc::raw_vec::",
+    "alloc::rc::",
+    "alloc::slice::",
+    "alloc::str::",
+    "alloc::string::",
+    "alloc::sync::",
+    "alloc::vec::",
+    "core::iter::",
+    "core::ops::function::",
+    "hashbrown::",
     // CPython: its allocators and the functions that make an object of any type
-    "PyMem_", "_PyMem_", "PyObject_Malloc", "PyObject_Calloc", "PyObject_Realloc", "_PyObject_Malloc",
-    "_PyObject_Calloc", "_PyObject_Realloc", "_PyObject_ArenaMalloc", "_PyObject_ArenaMmap",
-    "pymalloc_alloc", "allocate_from_new_pool", "new_arena", "_PyObject_New", "_PyObject_NewVar",
-    "_PyObject_GC_Alloc", "_PyObject_GC_Malloc", "_PyObject_GC_New", "_PyObject_GC_NewVar",
-    "_PyObject_GC_Resize", "gc_alloc", "PyType_GenericAlloc", "_PyType_AllocNoTrack",
+    "PyMem_",
+    "_PyMem_",
+    "PyObject_Malloc",
+    "PyObject_Calloc",
+    "PyObject_Realloc",
+    "_PyObject_Malloc",
+    "_PyObject_Calloc",
+    "_PyObject_Realloc",
+    "_PyObject_ArenaMalloc",
+    "_PyObject_ArenaMmap",
+    "pymalloc_alloc",
+    "allocate_from_new_pool",
+    "new_arena",
+    "arena_map_get",
+    "arena_map_mark_used",
+    "_PyObject_New",
+    "_PyObject_NewVar",
+    "_PyObject_GC_Alloc",
+    "_PyObject_GC_Malloc",
+    "_PyObject_GC_New",
+    "_PyObject_GC_NewVar",
+    "_PyObject_GC_Resize",
+    "gc_alloc",
+    "PyType_GenericAlloc",
+    "_PyType_AllocNoTrack",
     // Arrow: its pools and the buffers made of them
-    "arrow::BaseMemoryPoolImpl<", "arrow::memory_pool::", "arrow::PoolBuffer::", "arrow::AllocateBuffer",
-    "arrow::AllocateResizableBuffer", "arrow::AllocateEmptyBitmap", "arrow::AllocateBitmap",
+    "arrow::BaseMemoryPoolImpl<",
+    "arrow::memory_pool::",
+    "arrow::PoolBuffer::",
+    "arrow::AllocateBuffer",
+    "arrow::AllocateResizableBuffer",
+    "arrow::AllocateEmptyBitmap",
+    "arrow::AllocateBitmap",
 };
 
 // Libraries that do nothing but allocate, by the start of their file name.
@@ -47,19 +104,22 @@ constexpr absl::string_view kPlumbingModules[] = {"libheapecho.so", "libjemalloc
 bool StartsWithOperator(absl::string_view text) {
   constexpr absl::string_view kOperator = "operator";
   return absl::StartsWith(text, kOperator) &&
-         (text.size() == kOperator.size() || !absl::ascii_isalnum(static_cast<unsigned char>(text[8])));
+         (text.size() == kOperator.size() ||
+          !absl::ascii_isalnum(static_cast<unsigned char>(text[8])));
 }
 
-// The name without what a template's demangled name has in front of it (the return type) and without its
-// parameters: "void std::vector<A>::f<B>(C)" is "std::vector<A>::f<B>".
+// The name without what a template's demangled name has in front of it (the return type) and
+// without its parameters: "void std::vector<A>::f<B>(C)" is "std::vector<A>::f<B>".
 absl::string_view QualifiedName(absl::string_view name) {
   int depth = 0;
   size_t start = 0;
   for (size_t i = 0; i < name.size(); ++i) {
     const char c = name[i];
     if (depth == 0 && (i == start || name[i - 1] == ':') && StartsWithOperator(name.substr(i))) {
-      const size_t parameters = name.find('(', i + (absl::StartsWith(name.substr(i), "operator()") ? 10 : 8));
-      return name.substr(start, parameters == absl::string_view::npos ? parameters : parameters - start);
+      const size_t parameters =
+          name.find('(', i + (absl::StartsWith(name.substr(i), "operator()") ? 10 : 8));
+      return name.substr(start,
+                         parameters == absl::string_view::npos ? parameters : parameters - start);
     }
     constexpr absl::string_view kAnonymous = "(anonymous namespace)";
     if (absl::StartsWith(name.substr(i), kAnonymous)) {
@@ -107,7 +167,8 @@ bool IsPlumbing(const model::Frame& frame) {
   for (const absl::string_view module : kPlumbingModules)
     if (absl::StartsWith(frame.module, module)) return true;
   absl::string_view name = QualifiedName(frame.function);
-  // Rust's "<alloc::vec::Vec<T> as core::iter::FromIterator<T>>::from_iter" is a function of alloc::vec.
+  // Rust's "<alloc::vec::Vec<T> as core::iter::FromIterator<T>>::from_iter" is a function of
+  // alloc::vec.
   if (absl::StartsWith(name, "<")) name.remove_prefix(1);
   return std::any_of(std::begin(kPlumbing), std::end(kPlumbing),
                      [name](absl::string_view entry) { return Matches(name, entry); });
@@ -116,7 +177,9 @@ bool IsPlumbing(const model::Frame& frame) {
 std::vector<model::SampleId> Sites(const model::Profile& profile, model::Unit unit) {
   std::vector<model::SampleId> sites;
   for (uint32_t i = 0; i < profile.samples.size(); ++i) sites.push_back({i});
-  SortByAmount(&sites, [&](model::SampleId id) { return AmountOf(profile.samples[id.value].estimate, unit); });
+  SortByAmount(&sites, [&](model::SampleId id) {
+    return AmountOf(profile.samples[id.value].estimate, unit);
+  });
   return sites;
 }
 
@@ -139,7 +202,8 @@ std::vector<model::SiteGroup> GroupSites(const model::Profile& profile, model::U
   }
   std::vector<model::SiteGroup> ranked;
   for (auto& [key, group] : groups) ranked.push_back(std::move(group));
-  SortByAmount(&ranked, [&](const model::SiteGroup& group) { return AmountOf(group.estimate, unit); });
+  SortByAmount(&ranked,
+               [&](const model::SiteGroup& group) { return AmountOf(group.estimate, unit); });
   return ranked;
 }
 

@@ -28,6 +28,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "analyzer/cli/child.h"
 #include "analyzer/cli/command.h"
 #include "analyzer/cli/console.h"
 #include "analyzer/cli/library.h"
@@ -95,7 +96,7 @@ FileSystem NameOf(const struct statfs& system) {
     case 0x2fc12fc1:
       return {"ZFS"};
     default:
-      return {absl::StrFormat("file system %#x", system.f_type)};
+      return {absl::StrFormat("type %#x", system.f_type)};
   }
 }
 
@@ -159,6 +160,7 @@ void CheckDirectory(const std::string& directory, const std::string& root, uid_t
                      ", where mapped recordings are not safe and none is made"),
         absl::StrCat("point ", kDirectoryVariable,
                      " to ext2/3/4, XFS, tmpfs or overlayfs (in a container: its own /var/tmp)"));
+    return;
   }
   const double free_bytes =
       static_cast<double>(system.f_bavail) * static_cast<double>(system.f_bsize);
@@ -198,6 +200,41 @@ absl::Time LastSeen(const model::Recording& recording) {
   const uint64_t last = std::max(recording.last_event_ns, recording.begin_ns);
   return absl::FromUnixNanos(static_cast<int64_t>(recording.begin_realtime_ns)) +
          absl::Nanoseconds(static_cast<int64_t>(last - recording.begin_ns));
+}
+
+// Records this program while it prints its version, reads the recording back and removes it.
+void TryRecording(const std::string& library, const std::string& directory, Findings* findings) {
+  const absl::StatusOr<Answer> answer = RunToEnd(
+      {OwnExecutable(), "--version"},
+      {absl::StrCat("LD_PRELOAD=", library), absl::StrCat(kDirectoryVariable, "=", directory),
+       absl::StrCat(kIntervalVariable, "=1"), absl::StrCat(kShortVariable, "=keep")});
+  if (!answer.ok()) {
+    findings->Problem(absl::StrCat("a trial: ", answer.status().message()), "");
+    return;
+  }
+  std::string said;  // by the library, on stderr
+  for (const absl::string_view line : absl::StrSplit(answer->text, '\n')) {
+    if (absl::StartsWith(line, "heapecho: ")) said = std::string(line);
+  }
+  std::string outcome = "no recording was made";
+  const absl::StatusOr<std::vector<std::string>> files = reader::FindRecordings({directory});
+  if (files.ok()) {
+    for (const std::string& file : *files) {
+      if (!absl::StrContains(file, absl::StrCat("-", answer->pid, "-"))) continue;
+      const absl::StatusOr<model::Recording> recording = reader::ReadRecording(file);
+      if (!recording.ok() || recording->pid != static_cast<uint32_t>(answer->pid)) continue;
+      // A pid comes back one day; only what was begun just now is the trial's.
+      if (absl::Now() - LastSeen(*recording) > absl::Minutes(1)) continue;
+      outcome = recording->samples == 0 ? "its recording is empty" : "";
+      unlink(file.c_str());
+    }
+  }
+  if (outcome.empty()) {
+    findings->Ok(absl::StrCat("a trial: recorded a program into ", directory, " and read it back"));
+  } else {
+    findings->Problem(absl::StrCat("a trial: ", outcome),
+                      said.empty() ? "" : absl::StrCat("it said: ", said));
+  }
 }
 
 void CheckRecordings(const std::string& directory, Findings* findings) {
@@ -355,8 +392,7 @@ void CheckProcess(uint64_t pid, Findings* findings) {
   if (is_loaded) CheckItsRecording(process, directory, findings);
 }
 
-void CheckThisMachine(Findings* findings) {
-  const absl::StatusOr<std::string> library = FindLibrary();
+void CheckLibrary(const absl::StatusOr<std::string>& library, Findings* findings) {
   if (!library.ok()) {
     findings->Problem(library.status().message(), "install it beside heapecho");
   } else {
@@ -373,7 +409,6 @@ void CheckThisMachine(Findings* findings) {
                         "a worker that drops its user runs unrecorded; chmod a+r");
     }
   }
-  CheckKernel(findings);
 }
 
 int Doctor(const Arguments& arguments) {
@@ -386,13 +421,18 @@ int Doctor(const Arguments& arguments) {
                                         ": must be the number of a process"));
   }
   Findings findings;
-  CheckThisMachine(&findings);
+  const absl::StatusOr<std::string> library = FindLibrary();
+  CheckLibrary(library, &findings);
+  CheckKernel(&findings);
   if (pid != 0) {
     CheckProcess(pid, &findings);
   } else {
     const char* set = std::getenv(kDirectoryVariable);
     const std::string directory = set == nullptr || *set == '\0' ? kDefaultDirectory : set;
     CheckDirectory(directory, "", geteuid(), &findings);
+    if (library.ok() && access(directory.c_str(), F_OK) == 0) {
+      TryRecording(*library, directory, &findings);
+    }
     CheckRecordings(directory, &findings);
   }
   const absl::Status status = WriteOutput("", findings.text());

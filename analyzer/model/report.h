@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `report` prints: one summary per process, the merged profile and its sites ranked. Made by the
-// aggregator (aggregator.h says how), written by output/report.h. Plain data, deterministic order.
+// What `report` prints: one summary per process, the merged profile and its sites ranked. Made by
+// the aggregator (aggregator.h says how), written by output/report.h. Plain data, deterministic
+// order.
 #pragma once
 
 #include <array>
@@ -44,11 +45,13 @@ struct ProcessSummary {
   // This process alone, whole and unfiltered; live is summed from the live blocks, inherited ones
   // included. Recording::allocated, freed, live and peak are what the process itself kept.
   std::array<Estimate, 4> live{}, peak{}, allocated{};  // indexed by Domain
-  Estimate inherited;         // the part of live that was allocated before the fork
-  bool parent_given = false;  // then the profile leaves `inherited` out: it is the parent's
+  Estimate inherited;  // the part of live that was allocated before the fork
+  Estimate
+      counted_elsewhere;  // the part of inherited that a live profile counts at another process
 };
 
-// An index into Profile::samples: a site is one distinct (domain, whole stack), which is what a sample is.
+// An index into Profile::samples: a site is one distinct (domain, whole stack), which is what a
+// sample is.
 struct SampleId {
   uint32_t value = 0;
   friend auto operator<=>(SampleId, SampleId) = default;

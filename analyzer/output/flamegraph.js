@@ -159,10 +159,11 @@
       }
       i = endOf[parent];
     }
-    // Room to scroll any box that the picture begins with to the top, whatever little lies below it.
-    const first = Math.max(0, depthOf[zoom === 0 ? fork : zoom] - kRowsBefore);
-    extentHeight = Math.max(rows.length * rowHeight, height, first * rowHeight + height);
-    if (zoom === 0 && rows.length * rowHeight <= height) extentHeight = height;
+    // Room to scroll the box that the picture begins with to its place, however little lies below it; none
+    // where everything can be seen at once.
+    const drawn = rows.length * rowHeight;
+    const first = Math.max(0, depthOf[zoom === 0 ? fork : zoom] - kRowsBefore) * rowHeight;
+    extentHeight = zoom === 0 && drawn <= height ? height : Math.max(drawn, first + height);
     extent.style.height = `${extentHeight}px`;
   }
 
@@ -191,7 +192,7 @@
 
   function colors(box, frame) {
     const isDark = dark.matches;
-    const matches = frame && matching && matching[box.node === 0 ? -1 : frameOf[box.node]];
+    const matches = frame && matching && matching[frameOf[box.node]];
     if (matches) return isDark ? ['#8b5cf6', '#ffffff'] : ['#7c3aed', '#ffffff'];
     const text = isDark ? '#f1eee8' : '#211d18';
     if (!frame || frame.kind === 's') return [isDark ? 'hsl(40 4% 30%)' : 'hsl(40 8% 84%)', text];

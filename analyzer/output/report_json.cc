@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The report as JSON, schema 1. Each value is written by the library; the arrays around them are joined
-// here, so that a report of many sites is never held as a tree of objects.
+// The report as JSON, schema 1. Each value is written by the library; the arrays around them are
+// put together here, so that a report of many sites is never held as a tree of objects.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "analyzer/output/report.h"
 #include "analyzer/output/report_times.h"
 
@@ -42,14 +41,16 @@ Json ToJson(const model::Estimate& estimate) {
           {"objects_error", Whole(estimate.ObjectsError())}};
 }
 
-bool IsNothing(const model::Estimate& estimate) { return estimate.bytes == 0 && estimate.objects == 0; }
+bool IsNothing(const model::Estimate& estimate) {
+  return estimate.bytes == 0 && estimate.objects == 0;
+}
 
 Json DomainsOf(const model::ProcessSummary& process) {
   Json domains = Json::object();
   for (size_t i = 0; i < process.live.size(); ++i) {
     const auto domain = static_cast<model::Domain>(i);
-    const bool unused = IsNothing(process.live[i]) && IsNothing(process.peak[i]) &&
-                        IsNothing(process.allocated[i]);
+    const bool unused =
+        IsNothing(process.live[i]) && IsNothing(process.peak[i]) && IsNothing(process.allocated[i]);
     if (unused && domain != model::Domain::kMalloc) continue;
     domains[model::DomainName(domain)] = {{"live", ToJson(process.live[i])},
                                           {"peak", ToJson(process.peak[i])},
@@ -79,7 +80,8 @@ Json ToJson(const model::ProcessSummary& process) {
   json["interval_bytes"] = recording.interval_now;
   json["samples"] = recording.samples;
   json["drops"] = Json::object();
-  for (const model::Counter& counter : recording.counters) json["drops"][counter.name] = counter.value;
+  for (const model::Counter& counter : recording.counters)
+    json["drops"][counter.name] = counter.value;
   json["drops"]["torn_live"] = recording.torn_live;
   json["drops"]["torn_events"] = recording.torn_events;
   json["disk_bytes"] = recording.disk_bytes;
@@ -115,37 +117,52 @@ Json ToJson(const model::Frame& frame) {
 }
 
 // `frames`: the text of each frame of the profile.
-std::string SiteText(const model::Profile& profile, const model::Sample& sample,
-                     const std::vector<std::string>& frames) {
+void AppendSite(const model::Profile& profile, const model::Sample& sample,
+                const std::vector<std::string>& frames, std::string* out) {
   Json json{{"domain", model::DomainName(sample.domain)}};
   json.update(ToJson(sample.estimate));
   json.erase("objects_error");
   if (profile.value == model::Value::kLive) json["oldest_s"] = Seconds(sample.oldest_ns);
-  std::string text = Text(json);
-  text.pop_back();  // the closing brace: one more member follows
-  absl::StrAppend(&text, ",\"frames\":[");
+  absl::StrAppend(out, Text(json));
+  out->pop_back();  // the closing brace: one more member follows
+  absl::StrAppend(out, ",\"frames\":[");
   for (auto frame = sample.frames.rbegin(); frame != sample.frames.rend(); ++frame)
-    absl::StrAppend(&text, frame == sample.frames.rbegin() ? "" : ",", frames[frame->value]);
-  absl::StrAppend(&text, "]}");
-  return text;
+    absl::StrAppend(out, frame == sample.frames.rbegin() ? "" : ",", frames[frame->value]);
+  absl::StrAppend(out, "]}");
 }
 
-std::string Lines(const std::vector<std::string>& values) {
-  return values.empty() ? "[]" : absl::StrCat("[\n  ", absl::StrJoin(values, ",\n  "), "\n ]");
+// An array of `count` values, one a line, each appended by `append(i)`.
+template <typename Append>
+void AppendLines(size_t count, Append append, std::string* out) {
+  *out += '[';
+  for (size_t i = 0; i < count; ++i) {
+    absl::StrAppend(out, i == 0 ? "\n  " : ",\n  ");
+    append(i);
+  }
+  absl::StrAppend(out, count == 0 ? "]" : "\n ]");
 }
 
 }  // namespace
 
 std::string ReportJson(const model::Report& report, size_t top) {
   const model::Profile& profile = report.profile;
-  std::vector<std::string> recordings, frames, sites, warnings;
-  for (const model::ProcessSummary& process : report.processes) recordings.push_back(Text(ToJson(process)));
+  // A frame is in many sites: its text is made once.
+  std::vector<std::string> frames;
+  frames.reserve(profile.frames.size());
   for (const model::Frame& frame : profile.frames) frames.push_back(Text(ToJson(frame)));
-  for (size_t i = 0; i < std::min(top, report.sites.size()); ++i)
-    sites.push_back(SiteText(profile, profile.samples[report.sites[i].value], frames));
-  for (const std::string& warning : profile.warnings) warnings.push_back(Text(warning));
-  return absl::StrCat("{\"schema\":", kSchema, ",\n \"recordings\":", Lines(recordings),
-                      ",\n \"sites\":", Lines(sites), ",\n \"warnings\":", Lines(warnings), "\n}\n");
+  std::string out = absl::StrCat("{\"schema\":", kSchema, ",\n \"recordings\":");
+  AppendLines(
+      report.processes.size(), [&](size_t i) { out += Text(ToJson(report.processes[i])); }, &out);
+  absl::StrAppend(&out, ",\n \"sites\":");
+  AppendLines(
+      std::min(top, report.sites.size()),
+      [&](size_t i) { AppendSite(profile, profile.samples[report.sites[i].value], frames, &out); },
+      &out);
+  absl::StrAppend(&out, ",\n \"warnings\":");
+  AppendLines(
+      profile.warnings.size(), [&](size_t i) { out += Text(profile.warnings[i]); }, &out);
+  absl::StrAppend(&out, "\n}\n");
+  return out;
 }
 
 }  // namespace heapecho::output

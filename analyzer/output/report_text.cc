@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The report for the person on call: who, how it ended, where the memory went, what was lost on the way.
+// The report for the person on call: who, how it ended, where the memory went, what was lost on the
+// way.
 #include <algorithm>
 #include <cstddef>
 #include <map>
@@ -68,13 +69,14 @@ std::string Heading(const model::Report& report) {
   }
   if (report.processes.empty()) return "heapecho: no recording\n";
   std::map<std::string, size_t> ends;
-  for (const model::ProcessSummary& process : report.processes) ++ends[model::ProcessStateName(process.state)];
+  for (const model::ProcessSummary& process : report.processes)
+    ++ends[model::ProcessStateName(process.state)];
   const auto count_of_end = [](std::string* out, const auto& end) {
     absl::StrAppend(out, end.second, " ", end.first);
   };
-  const std::string where =
-      hosts.size() == 1 ? (hosts.begin()->empty() ? "one host" : Printable(*hosts.begin()))
-                        : Plural(hosts.size(), "host");
+  const std::string where = hosts.size() == 1
+                                ? (hosts.begin()->empty() ? "one host" : Printable(*hosts.begin()))
+                                : Plural(hosts.size(), "host");
   return absl::StrCat("heapecho: ", report.processes.size(),
                       report.processes.size() == 1 ? " process on " : " processes on ", where, ": ",
                       absl::StrJoin(ends, ", ", count_of_end), "; ", DateAndTime(first), " to ",
@@ -82,8 +84,9 @@ std::string Heading(const model::Report& report) {
 }
 
 std::string Processes(const model::Report& report) {
-  std::vector<std::vector<std::string>> rows = {
-      {"PROCESS", "PID", "PARENT", "HOST", "END", "LAST SEEN (UTC)", "RAN", "LIVE", "PEAK", "ALLOCATED", "FILE"}};
+  std::vector<std::vector<std::string>> rows = {{"PROCESS", "PID", "PARENT", "HOST", "END",
+                                                 "LAST SEEN (UTC)", "RAN", "LIVE", "PEAK",
+                                                 "ALLOCATED", "FILE"}};
   std::vector<std::pair<std::string, std::string>> commands;  // name, command line; distinct
   std::set<uint64_t> limits;
   std::set<std::string> directories;
@@ -91,31 +94,38 @@ std::string Processes(const model::Report& report) {
   for (const model::ProcessSummary& process : report.processes) {
     const model::Recording& recording = process.recording;
     const model::Identity& identity = recording.identity;
-    const std::string host = identity.container.empty()
-                                 ? identity.host
-                                 : absl::StrCat(identity.host, "/", identity.container.substr(0, 12));
-    rows.push_back({Printable(process.name), absl::StrCat(recording.pid), absl::StrCat(recording.ppid),
-                    Printable(host), EndOf(process), DateAndTime(LastSeenAt(recording)),
-                    Duration(LastSeenAt(recording) - StartedAt(recording)),
-                    HumanEstimate(LiveOf(process), Unit::kBytes), HumanEstimate(recording.peak, Unit::kBytes),
-                    HumanEstimate(recording.allocated, Unit::kBytes), Printable(FileName(recording.file))});
+    const std::string host =
+        identity.container.empty()
+            ? identity.host
+            : absl::StrCat(identity.host, "/", identity.container.substr(0, 12));
+    rows.push_back(
+        {Printable(process.name), absl::StrCat(recording.pid), absl::StrCat(recording.ppid),
+         Printable(host), EndOf(process), DateAndTime(LastSeenAt(recording)),
+         Duration(LastSeenAt(recording) - StartedAt(recording)),
+         HumanEstimate(LiveOf(process), Unit::kBytes), HumanEstimate(recording.peak, Unit::kBytes),
+         HumanEstimate(recording.allocated, Unit::kBytes), Printable(FileName(recording.file))});
     std::pair<std::string, std::string> command(Printable(process.name),
                                                 Printable(absl::StrJoin(identity.command, " ")));
     if (std::find(commands.begin(), commands.end(), command) == commands.end())
       commands.push_back(std::move(command));
     directories.insert(Printable(DirectoryOf(recording.file)));
     if (identity.cgroup_limit != 0) limits.insert(identity.cgroup_limit);
-    if (process.parent_given) left_out += process.inherited;
+    left_out += process.counted_elsewhere;
   }
   std::string text = TextTable(rows, {1, 2});
   absl::StrAppend(&text, "\n");
-  for (const auto& [name, command] : commands) absl::StrAppend(&text, "  ", name, ": ", command, "\n");
-  for (const std::string& directory : directories) absl::StrAppend(&text, "  files in ", directory, "\n");
+  for (const auto& [name, command] : commands)
+    absl::StrAppend(&text, "  ", name, ": ", command, "\n");
+  for (const std::string& directory : directories)
+    absl::StrAppend(&text, "  files in ", directory, "\n");
   for (const uint64_t limit : limits)
-    absl::StrAppend(&text, "  memory limit of the control group: ", HumanBytes(static_cast<double>(limit)), "\n");
+    absl::StrAppend(&text,
+                    "  memory limit of the control group: ", HumanBytes(static_cast<double>(limit)),
+                    "\n");
   if (left_out.bytes > 0) {
-    absl::StrAppend(&text, "  ", HumanEstimate(left_out, Unit::kBytes),
-                    " of what is live was inherited at a fork: below, it counts once, at the parent\n");
+    absl::StrAppend(
+        &text, "  ", HumanEstimate(left_out, Unit::kBytes),
+        " of what is live was inherited at forks and counts at another process below\n");
   }
   return text;
 }
@@ -131,16 +141,17 @@ std::string SampledText(const model::Profile& profile) {
 std::string Totals(const model::Profile& profile) {
   constexpr const char* kTitles[] = {"Live at the last moment", "Allocated in total",
                                      "At each process's peak"};
-  std::string text = absl::StrCat(kTitles[static_cast<size_t>(profile.value)], ": ",
-                                  HumanEstimate(profile.total, Unit::kBytes), " in ",
-                                  HumanEstimate(profile.total, Unit::kObjects), SampledText(profile), "\n");
+  std::string text = absl::StrCat(
+      kTitles[static_cast<size_t>(profile.value)], ": ", HumanEstimate(profile.total, Unit::kBytes),
+      " in ", HumanEstimate(profile.total, Unit::kObjects), SampledText(profile), "\n");
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < profile.domains.size(); ++i) {
     const auto domain = static_cast<model::Domain>(i);
     const model::Estimate& estimate = profile.domains[i];
     if (estimate.bytes == 0 && estimate.objects == 0 && domain != model::Domain::kMalloc) continue;
     rows.push_back({model::DomainName(domain), HumanShare(estimate.bytes, profile.total.bytes),
-                    HumanEstimate(estimate, Unit::kBytes), HumanEstimate(estimate, Unit::kObjects)});
+                    HumanEstimate(estimate, Unit::kBytes),
+                    HumanEstimate(estimate, Unit::kObjects)});
   }
   return absl::StrCat(text, TextTable(rows, {1}));
 }
@@ -154,20 +165,28 @@ std::string FrameText(const model::Frame& frame) {
   return Printable(text);
 }
 
-// The largest site of a group: the function that stands for the group, then its callers. A frame that
-// follows itself, as an interpreter's does, is shown once.
+bool IsSameFunction(const model::Frame& a, const model::Frame& b) {
+  return a.kind == b.kind && a.function == b.function && a.module == b.module;
+}
+
+// The largest site of a group: the function that stands for the group, then its callers. A function
+// that calls itself, as an interpreter's loop does, is shown once, where it is innermost.
 std::string StackText(const model::Profile& profile, const model::SiteGroup& group, size_t most) {
   const std::vector<model::FrameId>& frames = profile.samples[group.sites.front().value].frames;
   std::string text;
   size_t shown = 0;
-  for (auto frame = std::find(frames.rbegin(), frames.rend(), group.frame); frame != frames.rend(); ++shown) {
+  for (auto frame = std::find(frames.rbegin(), frames.rend(), group.frame); frame != frames.rend();
+       ++shown) {
     if (shown == most) {
-      absl::StrAppend(&text, "       ... ", Plural(static_cast<size_t>(frames.rend() - frame), "more caller"),
-                      "\n");
+      absl::StrAppend(&text, "       ... ",
+                      Plural(static_cast<size_t>(frames.rend() - frame), "more caller"), "\n");
       break;
     }
-    const auto next = std::find_if(frame, frames.rend(), [&](model::FrameId id) { return id != *frame; });
-    absl::StrAppend(&text, shown == 0 ? "     " : "       <- ", FrameText(profile.frames[frame->value]));
+    const auto next = std::find_if(frame, frames.rend(), [&](model::FrameId id) {
+      return !IsSameFunction(profile.frames[id.value], profile.frames[frame->value]);
+    });
+    absl::StrAppend(&text, shown == 0 ? "     " : "       <- ",
+                    FrameText(profile.frames[frame->value]));
     if (next - frame > 1) absl::StrAppend(&text, ", ", next - frame, " times");
     absl::StrAppend(&text, "\n");
     frame = next;
@@ -178,16 +197,19 @@ std::string StackText(const model::Profile& profile, const model::SiteGroup& gro
 std::string TopSites(const model::Report& report, const ReportOptions& options) {
   const model::Profile& profile = report.profile;
   const size_t count = std::min(options.top, report.groups.size());
-  std::string text = absl::StrCat("Who allocated it (", count, " of ", Plural(report.groups.size(), "function"),
-                                  ", ", Plural(report.sites.size(), "stack"), ")\n");
+  std::string text =
+      absl::StrCat("Who allocated it (", count, " of ", Plural(report.groups.size(), "function"),
+                   ", ", Plural(report.sites.size(), "stack"), ")\n");
   for (size_t i = 0; i < count; ++i) {
     const model::SiteGroup& group = report.groups[i];
-    absl::StrAppend(&text,
-                    absl::StrFormat("%3d. %7s  ", i + 1, HumanShare(group.estimate.bytes, profile.total.bytes)), HumanEstimate(group.estimate, Unit::kBytes), "  ",
-                    HumanEstimate(group.estimate, Unit::kObjects), "  ", model::DomainName(group.domain));
+    absl::StrAppend(
+        &text,
+        absl::StrFormat("%3d. %7s  ", i + 1, HumanShare(group.estimate.bytes, profile.total.bytes)),
+        HumanEstimate(group.estimate, Unit::kBytes), "  ",
+        HumanEstimate(group.estimate, Unit::kObjects), "  ", model::DomainName(group.domain));
     if (profile.value == model::Value::kLive) {
-      const absl::Duration age = absl::Nanoseconds(static_cast<int64_t>(std::min<uint64_t>(
-          group.oldest_ns, INT64_MAX)));
+      const absl::Duration age =
+          absl::Nanoseconds(static_cast<int64_t>(std::min<uint64_t>(group.oldest_ns, INT64_MAX)));
       absl::StrAppend(&text, "  oldest ", Duration(age));
     }
     absl::StrAppend(&text, "  ", Plural(group.sites.size(), "stack"), "\n",
@@ -199,7 +221,8 @@ std::string TopSites(const model::Report& report, const ReportOptions& options) 
 std::string Lost(const model::Report& report) {
   std::vector<std::pair<std::string, uint64_t>> sums;
   const auto add = [&](const std::string& name, uint64_t value) {
-    const auto it = std::find_if(sums.begin(), sums.end(), [&](const auto& sum) { return sum.first == name; });
+    const auto it =
+        std::find_if(sums.begin(), sums.end(), [&](const auto& sum) { return sum.first == name; });
     if (it == sums.end()) {
       sums.emplace_back(name, value);
     } else {
@@ -207,12 +230,14 @@ std::string Lost(const model::Report& report) {
     }
   };
   for (const model::ProcessSummary& process : report.processes) {
-    for (const model::Counter& counter : process.recording.counters) add(Printable(counter.name), counter.value);
+    for (const model::Counter& counter : process.recording.counters)
+      add(Printable(counter.name), counter.value);
     add("torn_live", process.recording.torn_live);
     add("torn_events", process.recording.torn_events);
   }
   std::vector<std::vector<std::string>> rows;
-  for (const auto& [name, value] : sums) rows.push_back({name, HumanCount(static_cast<double>(value))});
+  for (const auto& [name, value] : sums)
+    rows.push_back({name, HumanCount(static_cast<double>(value))});
   return absl::StrCat("What was lost or cut short, over all recordings\n", TextTable(rows, {1}));
 }
 
@@ -224,21 +249,24 @@ std::string Cost(const model::Report& report) {
     cpu_ns += static_cast<double>(process.recording.cpu_ns);
     disk += static_cast<double>(process.recording.disk_bytes);
   }
-  return absl::StrCat("What recording cost: ", absl::StrFormat("%.2f s of %.1f s", own_ns / 1e9, cpu_ns / 1e9),
-                      " CPU time (", HumanShare(own_ns, cpu_ns), "), ", HumanBytes(disk), " on disk\n");
+  return absl::StrCat(
+      "What recording cost: ", absl::StrFormat("%.2f s of %.1f s", own_ns / 1e9, cpu_ns / 1e9),
+      " CPU time (", HumanShare(own_ns, cpu_ns), "), ", HumanBytes(disk), " on disk\n");
 }
 
 std::string Warnings(const model::Profile& profile) {
   if (profile.warnings.empty()) return "Warnings: none\n";
   std::string text = "Warnings\n";
-  for (const std::string& warning : profile.warnings) absl::StrAppend(&text, "  ", Printable(warning), "\n");
+  for (const std::string& warning : profile.warnings)
+    absl::StrAppend(&text, "  ", Printable(warning), "\n");
   return text;
 }
 
 }  // namespace
 
 std::string ReportText(const model::Report& report, const ReportOptions& options) {
-  if (report.processes.empty()) return absl::StrCat(Heading(report), "\n", Warnings(report.profile));
+  if (report.processes.empty())
+    return absl::StrCat(Heading(report), "\n", Warnings(report.profile));
   return absl::StrCat(Heading(report), "\n", Processes(report), "\n", Totals(report.profile), "\n",
                       TopSites(report, options), "\n", Lost(report), "\n", Cost(report), "\n",
                       Warnings(report.profile));

@@ -17,7 +17,9 @@ absl::Time At(const model::Recording& recording, uint64_t monotonic_ns) {
 
 }  // namespace
 
-absl::Time StartedAt(const model::Recording& recording) { return At(recording, recording.process_start_ns); }
+absl::Time StartedAt(const model::Recording& recording) {
+  return At(recording, recording.process_start_ns);
+}
 
 absl::Time LastSeenAt(const model::Recording& recording) {
   return At(recording,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// When a recorded process began and was last seen: monotonic moments of a recording as times of day.
+// When a recorded process began and was last seen: monotonic moments of a recording as times of
+// day.
 #pragma once
 
 #include "absl/time/time.h"

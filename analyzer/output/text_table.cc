@@ -10,13 +10,15 @@ namespace {
 
 size_t Width(const std::string& text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;  // not a continuation of the character before
+    return (static_cast<unsigned char>(c) & 0xc0) !=
+           0x80;  // not a continuation of the character before
   }));
 }
 
 }  // namespace
 
-std::string TextTable(const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& right) {
+std::string TextTable(const std::vector<std::vector<std::string>>& rows,
+                      const std::vector<size_t>& right) {
   std::vector<size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));

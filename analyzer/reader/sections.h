@@ -55,8 +55,8 @@ class Sections {
 uint64_t ForEachRecord(Source& source, const Part& part,
                        absl::FunctionRef<void(uint64_t index, const uint8_t* bytes)> visit);
 
-// One more than the last record that lies in present bytes, but at most about twice as many records
-// as those bytes can hold: how long an array may be without holding holes in memory.
+// One more than the last record that lies in present bytes, but hardly more records than those
+// bytes can hold: how long an array may be without holding holes in memory.
 uint64_t PresentRecords(Source& source, const Part& part);
 
 // The first `part.records` bytes of a log, bounded as PresentRecords() says.

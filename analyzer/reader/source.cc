@@ -24,7 +24,7 @@ class BytesInMemory final : public Source {
   uint64_t disk_bytes() const override { return bytes_.size(); }
 
   size_t Read(uint64_t offset, size_t length, void* out) override {
-    if (offset >= bytes_.size()) return 0;
+    if (length == 0 || offset >= bytes_.size()) return 0;  // then `out` may be null
     const size_t count = std::min<uint64_t>(length, bytes_.size() - offset);
     std::memcpy(out, bytes_.data() + offset, count);
     return count;

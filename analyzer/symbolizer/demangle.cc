@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of the linker to names of the language: libstdc++'s demangler for C++, libiberty's for Rust.
+// Names of the linker to names of the language: libstdc++'s demangler for C++, libiberty's for
+// Rust.
 #include "analyzer/symbolizer/demangle.h"
 
 #include <cxxabi.h>
@@ -35,7 +36,8 @@ constexpr absl::string_view kSuffixes[] = {".part",     ".isra", ".constprop",  
 
 absl::string_view WithoutSuffixes(absl::string_view name) {
   for (;;) {
-    const size_t digits = name.size() - std::min(name.size(), name.find_last_not_of("0123456789") + 1);
+    const size_t digits =
+        name.size() - std::min(name.size(), name.find_last_not_of("0123456789") + 1);
     absl::string_view rest = name;
     if (digits != 0) {
       rest.remove_suffix(digits);

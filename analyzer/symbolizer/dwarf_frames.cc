@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What DWARF says about an address; the contract is in the header.
 //
-// elfutils answers for one address at a time and walks the whole unit for each. Here a unit is walked once
-// for all of its addresses, and functions that none of them lies in are stepped over. Units are found by
-// their own ranges: .debug_aranges is left out by some compilers.
+// elfutils answers for one address at a time and walks the whole unit for each. Here a unit is
+// walked once for all of its addresses, and functions that none of them lies in are stepped over.
+// Units are found by their own ranges: .debug_aranges is left out by some compilers.
 #include "analyzer/symbolizer/dwarf_frames.h"
 
 #include <dwarf.h>
@@ -25,7 +25,8 @@ std::string String(const char* text) { return text == nullptr ? std::string() : 
 uint32_t Number(Dwarf_Die* die, unsigned name) {
   Dwarf_Attribute attribute;
   Dwarf_Word value = 0;
-  if (dwarf_attr(die, name, &attribute) == nullptr || dwarf_formudata(&attribute, &value) != 0) return 0;
+  if (dwarf_attr(die, name, &attribute) == nullptr || dwarf_formudata(&attribute, &value) != 0)
+    return 0;
   return value <= UINT32_MAX ? static_cast<uint32_t>(value) : 0;
 }
 
@@ -164,20 +165,22 @@ std::string ScopeOf(Dwarf_Die* die) {
 
 }  // namespace
 
-// Functions of internal linkage have no linkage name to say their scope. elfutils walks the unit for it:
-// hence the cache.
+// Functions of internal linkage have no linkage name to say their scope. elfutils walks the unit
+// for it: hence the cache.
 std::string DwarfFrames::ScopedName(Dwarf_Die* die) {
   const std::string name = String(dwarf_diename(die));
   Dwarf_Die declaration = DeclarationOf(*die);
   Dwarf_Die unit;
-  if (dwarf_diecu(&declaration, &unit, nullptr, nullptr) == nullptr || !HasScopes(dwarf_srclang(&unit)))
+  if (dwarf_diecu(&declaration, &unit, nullptr, nullptr) == nullptr ||
+      !HasScopes(dwarf_srclang(&unit)))
     return name;
   const auto [entry, is_new] = scoped_names_.try_emplace(dwarf_dieoffset(&declaration));
   if (is_new) entry->second = ScopeOf(&declaration) + name;
   return entry->second;
 }
 
-// `around`: outermost first. Innermost first out; each caller's place is where the next inner one was called.
+// `around`: outermost first. Innermost first out; each caller's place is where the next inner one
+// was called.
 std::vector<DwarfFrame> DwarfFrames::FramesOf(Dwarf_Die* unit, std::vector<Dwarf_Die>& around,
                                               Dwarf_Addr address) {
   std::vector<DwarfFrame> frames;
@@ -192,7 +195,8 @@ std::vector<DwarfFrame> DwarfFrames::FramesOf(Dwarf_Die* unit, std::vector<Dwarf
     std::string linkage_name = LinkageName(&*die);
     std::string name = linkage_name.empty() ? ScopedName(&*die) : String(dwarf_diename(&*die));
     frames.push_back({std::move(linkage_name), std::move(name), std::move(file), line});
-    if (dwarf_tag(&*die) != DW_TAG_inlined_subroutine) break;  // a nested function's own frame ends here
+    if (dwarf_tag(&*die) != DW_TAG_inlined_subroutine)
+      break;  // a nested function's own frame ends here
     file = FileOf(unit, Number(&*die, DW_AT_call_file));
     line = Number(&*die, DW_AT_call_line);
   }
@@ -200,7 +204,8 @@ std::vector<DwarfFrame> DwarfFrames::FramesOf(Dwarf_Die* unit, std::vector<Dwarf
   return frames;
 }
 
-DwarfFrames::DwarfFrames(const ModuleFile& file) : dwarf_(dwfl_module_getdwarf(file.dwfl(), &bias_)) {
+DwarfFrames::DwarfFrames(const ModuleFile& file)
+    : dwarf_(dwfl_module_getdwarf(file.dwfl(), &bias_)) {
   if (dwarf_ == nullptr) return;
   std::vector<IntervalIndex<Dwarf_Off>::Entry> ranges;
   Dwarf_CU* unit = nullptr;

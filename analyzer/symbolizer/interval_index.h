@@ -20,8 +20,8 @@ class IntervalIndex {
   };
 
   IntervalIndex() = default;
-  // Empty ranges are left out. Of ranges that start at the same address, the one that was given first is
-  // found first.
+  // Empty ranges are left out. Of ranges that start at the same address, the one that was given
+  // first is found first.
   explicit IntervalIndex(std::vector<Entry> entries) : entries_(std::move(entries)) {
     std::erase_if(entries_, [](const Entry& e) { return e.start >= e.end; });
     std::stable_sort(entries_.begin(), entries_.end(),
@@ -31,8 +31,8 @@ class IntervalIndex {
     for (const Entry& entry : entries_) reach_.push_back(reach = std::max(reach, entry.end));
   }
 
-  // The range around `address` that starts last; nullptr when none is around it. Takes logarithmic time
-  // where few ranges overlap.
+  // The range around `address` that starts last; nullptr when none is around it. Takes logarithmic
+  // time where few ranges overlap.
   const Entry* Find(uint64_t address) const {
     auto after = std::upper_bound(entries_.begin(), entries_.end(), address,
                                   [](uint64_t a, const Entry& e) { return a < e.start; });

@@ -47,8 +47,9 @@ class Descriptor {
   int fd_;
 };
 
-// `path` with `root` as the root directory, symbolic links included where the kernel can do that (Linux 5.6);
-// regular files only, so that a recording cannot make us wait on a pipe. Invalid with errno set if not.
+// `path` with `root` as the root directory, symbolic links included where the kernel can do that
+// (Linux 5.6); regular files only, so that a recording cannot make us wait on a pipe. Invalid with
+// errno set if not.
 Descriptor OpenBelow(const std::string& root, const std::string& path) {
   constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   Descriptor file;
@@ -58,8 +59,8 @@ Descriptor OpenBelow(const std::string& root, const std::string& path) {
     open_how how{};
     how.flags = kFlags;
     how.resolve = RESOLVE_IN_ROOT;
-    file = Descriptor(static_cast<int>(
-        syscall(SYS_openat2, directory.Get(), path.c_str(), &how, sizeof(how))));
+    file = Descriptor(
+        static_cast<int>(syscall(SYS_openat2, directory.Get(), path.c_str(), &how, sizeof(how))));
     if (file.Get() < 0 && errno != ENOSYS && errno != EPERM) return file;
   }
   if (file.Get() < 0) file = Descriptor(open(absl::StrCat(root, path).c_str(), kFlags));
@@ -101,24 +102,28 @@ bool HasChecksum(int fd, GElf_Word expected) {
   }
 }
 
-// The file that a debug directory keeps for `build_id`: the debug file, or (`suffix` empty) the program.
+// The file that a debug directory keeps for `build_id`: the debug file, or (`suffix` empty) the
+// program.
 Descriptor OpenByBuildId(const ElfOptions& options, const std::string& build_id, const char* suffix,
                          std::string* path) {
   if (build_id.size() < 4) return Descriptor();
   for (const std::string& directory : options.debug_directories) {
-    *path = absl::StrCat(directory, "/.build-id/", build_id.substr(0, 2), "/", build_id.substr(2), suffix);
+    *path = absl::StrCat(directory, "/.build-id/", build_id.substr(0, 2), "/", build_id.substr(2),
+                         suffix);
     Descriptor file = OpenBelow(options.sysroot, *path);
     if (file.Get() >= 0 && BuildIdOf(file.Get()) == build_id) return file;
   }
   return Descriptor();
 }
 
-std::string NameOfBuildId(const std::string& build_id) { return build_id.empty() ? "none" : build_id; }
+std::string NameOfBuildId(const std::string& build_id) {
+  return build_id.empty() ? "none" : build_id;
+}
 
 }  // namespace
 
-int ModuleFile::FindDebugInfo(Dwfl_Module*, void** userdata, const char*, Dwarf_Addr, const char* file,
-                              const char* link, GElf_Word crc, char** found) {
+int ModuleFile::FindDebugInfo(Dwfl_Module*, void** userdata, const char*, Dwarf_Addr,
+                              const char* file, const char* link, GElf_Word crc, char** found) {
   const auto& self = *static_cast<const ModuleFile*>(*userdata);
   std::string path;
   Descriptor debug = OpenByBuildId(*self.options_, self.build_id_, ".debug", &path);
@@ -186,7 +191,8 @@ std::variant<std::unique_ptr<ModuleFile>, std::string> ModuleFile::Open(const mo
   if (opened->session_ != nullptr) {
     const std::string name = absl::StrCat(options.sysroot, path);
     dwfl_report_begin(opened->session_);
-    opened->module_ = dwfl_report_elf(opened->session_, name.c_str(), name.c_str(), file.Get(), 0, true);
+    opened->module_ =
+        dwfl_report_elf(opened->session_, name.c_str(), name.c_str(), file.Get(), 0, true);
     if (opened->module_ != nullptr) file.Release();
     dwfl_report_end(opened->session_, nullptr, nullptr);
   }
@@ -195,7 +201,8 @@ std::variant<std::unique_ptr<ModuleFile>, std::string> ModuleFile::Open(const mo
                         "; its frames are shown by address");
   }
   void** userdata = nullptr;
-  dwfl_module_info(opened->module_, &userdata, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr);
+  dwfl_module_info(opened->module_, &userdata, nullptr, nullptr, nullptr, nullptr, nullptr,
+                   nullptr);
   *userdata = opened.get();
   return opened;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds and opens the file that a module was: the module's own if it is still the same, else its debug file.
+// Finds and opens the file that a module was: the module's own if it is still the same, else its
+// debug file.
 #pragma once
 
 #include <elfutils/libdwfl.h>
@@ -16,7 +17,8 @@ namespace heapecho::symbolizer {
 // An opened module. Addresses are the ELF's own virtual addresses: nothing is relocated.
 class ModuleFile {
  public:
-  // The opened file, or why there is none, as a sentence that names the module. `options` must outlive it.
+  // The opened file, or why there is none, as a sentence that names the module. `options` must
+  // outlive it.
   static std::variant<std::unique_ptr<ModuleFile>, std::string> Open(const model::Module& module,
                                                                      const ElfOptions& options);
   ~ModuleFile();

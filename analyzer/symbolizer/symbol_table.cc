@@ -80,7 +80,8 @@ SymbolTable::SymbolTable(const ModuleFile& file) {
   uint64_t sized_until = 0;
   std::erase_if(symbols, [&sized_until](const Symbol& symbol) {
     if (symbol.size == 0) return symbol.start < sized_until;
-    sized_until = std::max(sized_until, symbol.start + std::min(symbol.size, UINT64_MAX - symbol.start));
+    sized_until =
+        std::max(sized_until, symbol.start + std::min(symbol.size, UINT64_MAX - symbol.start));
     return false;
   });
   std::vector<IntervalIndex<const char*>::Entry> entries(symbols.size());
@@ -88,8 +89,7 @@ SymbolTable::SymbolTable(const ModuleFile& file) {
   for (size_t i = symbols.size(); i-- > 0;) {
     const Symbol& symbol = symbols[i];
     if (i + 1 < symbols.size() && symbols[i + 1].start != symbol.start) next = symbols[i + 1].start;
-    const uint64_t sized_end =
-        symbol.start + std::min(symbol.size, UINT64_MAX - symbol.start);
+    const uint64_t sized_end = symbol.start + std::min(symbol.size, UINT64_MAX - symbol.start);
     const uint64_t end = symbol.size != 0 ? sized_end : std::min(next, symbol.section_end);
     entries[i] = {symbol.start, end, symbol.name};
   }

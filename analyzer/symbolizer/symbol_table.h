@@ -9,11 +9,11 @@
 
 namespace heapecho::symbolizer {
 
-// Functions only. Where several symbols name one address, the one that programs link against wins: global
-// before weak before local, then the one with fewer leading underscores, then by name. A symbol without a
-// size reaches to the next one of its section; inside of a sized one it is a label and no function. Between
-// sized symbols there is no name: a stripped library's local functions are not taken for its exported
-// neighbours.
+// Functions only. Where several symbols name one address, the one that programs link against wins:
+// global before weak before local, then the one with fewer leading underscores, then by name. A
+// symbol without a size reaches to the next one of its section; inside of a sized one it is a label
+// and no function. Between sized symbols there is no name: a stripped library's local functions are
+// not taken for its exported neighbours.
 class SymbolTable {
  public:
   explicit SymbolTable(const ModuleFile& file);  // must outlive the names

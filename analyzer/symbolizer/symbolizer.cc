@@ -18,7 +18,8 @@
 namespace heapecho::symbolizer {
 namespace {
 
-// Decoded line tables are given back by opening the file anew once they hold this many rows (some 80 MB).
+// Decoded line tables are given back by opening the file anew once they hold this many rows (some
+// 80 MB).
 constexpr size_t kMaxRows = 2'000'000;
 
 std::string FileName(const std::string& path) {
@@ -106,7 +107,8 @@ class ElfSymbolizer : public Symbolizer {
       for (; last < order.size() && order[last].first == unit; ++last)
         mine.push_back(addresses[order[last].second]);
       std::vector<std::vector<DwarfFrame>> found = dwarf->Look(unit, mine);
-      for (size_t i = 0; i < found.size(); ++i) (*frames)[order[first + i].second] = std::move(found[i]);
+      for (size_t i = 0; i < found.size(); ++i)
+        (*frames)[order[first + i].second] = std::move(found[i]);
       if (dwarf->rows() < kMaxRows) continue;
       dwarf.reset();
       file = Open(module, answers);
@@ -135,8 +137,9 @@ class ElfSymbolizer : public Symbolizer {
     return frames;
   }
 
-  // A mangled name goes before a bare one, it says scope and parameters; the symbol table's before DWARF's
-  // (malloc, not __libc_malloc), except that it knows no inlined functions. Empty: neither has one.
+  // A mangled name goes before a bare one, it says scope and parameters; the symbol table's before
+  // DWARF's (malloc, not __libc_malloc), except that it knows no inlined functions. Empty: neither
+  // has one.
   std::string FunctionName(const DwarfFrame& dwarf, const std::string& symbol) {
     if (IsMangled(dwarf.linkage_name)) return Demangled(dwarf.linkage_name);
     if (!symbol.empty()) return Demangled(symbol);
@@ -150,7 +153,8 @@ class ElfSymbolizer : public Symbolizer {
   }
 
   const ElfOptions options_;
-  absl::flat_hash_map<std::pair<std::string, std::string>, Answers> answers_;  // by path and build-id
+  absl::flat_hash_map<std::pair<std::string, std::string>, Answers>
+      answers_;  // by path and build-id
   absl::flat_hash_map<std::string, std::string> demangled_;
   std::vector<std::string> warnings_;
 };

@@ -115,6 +115,16 @@ Symbol FindNext(const char* name) {
   return {};
 }
 
+Symbol FindFirst(const char* name) {
+  for (const link_map* map = _r_debug.r_map; map != nullptr; map = map->l_next) {
+    const Symbol symbol = LookUp(*map, name);
+    if (symbol.address != nullptr) return symbol;
+  }
+  return {};
+}
+
+bool IsOurs(const link_map* library) { return library != nullptr && library->l_ld == _DYNAMIC; }
+
 Symbol FindIn(const char* library, const char* name) {
   for (const link_map* map = _r_debug.r_map; map != nullptr; map = map->l_next) {
     if (strncmp(FileName(map->l_name), library, strlen(library)) != 0) continue;

@@ -38,6 +38,11 @@ struct Symbol {
 // list of libraries as the loader keeps it: at start-up, or while no dlopen or dlclose runs.
 Symbol FindNext(const char* name);
 
+// The first definition in the loader's search order: what the program itself calls. May be ours.
+Symbol FindFirst(const char* name);
+// Whether that library is ours.
+bool IsOurs(const link_map* library);
+
 // The definition in a library whose file name begins with `library`, wherever it stands, loaded locally too.
 Symbol FindIn(const char* library, const char* name);
 

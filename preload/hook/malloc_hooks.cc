@@ -26,9 +26,10 @@ __attribute__((noinline)) int PosixMemalignAndTell(void** out, size_t alignment,
   return error;
 }
 
+template <auto kNext>
 __attribute__((noinline)) void* ReallocateSampled(void* block, size_t size) {
   const Reallocation taken = BeginReallocation(block);
-  void* moved = g_next.realloc(block, size);
+  void* moved = (g_next.*kNext)(block, size);
   // A null for size zero is a free where the allocator frees; one that could not serve it says so in errno.
   if (taken.slot != live::kNoSlot) {
     EndReallocation(taken, moved != nullptr || (size == 0 && errno != ENOMEM));
@@ -36,10 +37,11 @@ __attribute__((noinline)) void* ReallocateSampled(void* block, size_t size) {
   return Due(size) ? AllocatedSlow(moved, size) : moved;
 }
 
+template <auto kNext>
 inline __attribute__((always_inline)) void* Reallocate(void* block, size_t size) {
-  if (MayBeSampled(block)) return ReallocateSampled(block, size);
-  if (Due(size)) return CallAndTell<&NextFunctions::realloc>(size, block, size);
-  return g_next.realloc(block, size);
+  if (MayBeSampled(block)) return ReallocateSampled<kNext>(block, size);
+  if (Due(size)) return CallAndTell<kNext>(size, block, size);
+  return (g_next.*kNext)(block, size);
 }
 
 }  // namespace
@@ -63,16 +65,19 @@ HEAPECHO_EXPORT void* calloc(size_t count, size_t size) {
   return g_next.calloc(count, size);
 }
 
-HEAPECHO_EXPORT void* realloc(void* block, size_t size) { return Reallocate(block, size); }
+HEAPECHO_EXPORT void* realloc(void* block, size_t size) {
+  return Reallocate<&NextFunctions::realloc>(block, size);
+}
 
-// Not forwarded: glibc's own would call realloc by its public name, which is ours, and be counted twice.
+// Not forwarded: glibc's own would call realloc by its public name, which is ours, and be counted twice. Where
+// realloc is another's, nothing is sampled and this only forwards.
 HEAPECHO_EXPORT void* reallocarray(void* block, size_t count, size_t size) {
   size_t bytes;
   if (__builtin_mul_overflow(count, size, &bytes)) {
     errno = ENOMEM;
     return nullptr;
   }
-  return Reallocate(block, bytes);
+  return Reallocate<&NextFunctions::realloc_for_array>(block, bytes);
 }
 
 HEAPECHO_EXPORT int posix_memalign(void** out, size_t alignment, size_t size) {

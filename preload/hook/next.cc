@@ -67,6 +67,9 @@ constinit NextFunctions g_next = {
     BOOT(memalign),
     BOOT(valloc),
     BOOT(pvalloc),
+    BOOT(malloc_for_new),
+    BOOT(posix_memalign_for_new),
+    BOOT(realloc_for_array),
     .free_sized = DeleteOfFreeSized,
     .free_aligned_sized = DeleteOfFreeSizedAligned,
     .new_object = NewObject,
@@ -109,7 +112,10 @@ void* OfAllocator(const char* name) {
 void ResolveNext() {
   const base::Symbol next_malloc = base::FindNext("malloc");
   g_allocator = next_malloc.owner;
-  if (OfAllocator("_Znwm") != nullptr && OfAllocator("_ZdlPv") != nullptr) {
+  const char* whose;
+  const bool anothers = MallocIsAnothers(&whose);
+  const auto find = anothers ? base::FindFirst : base::FindNext;
+  if (!anothers && OfAllocator("_Znwm") != nullptr && OfAllocator("_ZdlPv") != nullptr) {
     Set(g_next.new_object, OfAllocator("_Znwm"));
     Set(g_next.new_array, OfAllocator("_Znam"));
     Set(g_next.new_object_nothrow, OfAllocator("_ZnwmRKSt9nothrow_t"));
@@ -124,8 +130,11 @@ void ResolveNext() {
     Set(g_next.delete_array_sized_aligned, OfAllocator("_ZdaPvmSt11align_val_t"));
     __atomic_store_n(&g_has_operators, true, __ATOMIC_RELEASE);
   }
-  Set(g_next.free_sized, OfAllocator("free_sized"));
-  Set(g_next.free_aligned_sized, OfAllocator("free_aligned_sized"));
+  Set(g_next.free_sized, anothers ? find("free").address : OfAllocator("free_sized"));
+  Set(g_next.free_aligned_sized, anothers ? find("free").address : OfAllocator("free_aligned_sized"));
+  Set(g_next.malloc_for_new, find("malloc").address);
+  Set(g_next.posix_memalign_for_new, find("posix_memalign").address);
+  Set(g_next.realloc_for_array, find("realloc").address);
   Set(g_next.mallocx, OfAllocator("mallocx"));
   Set(g_next.rallocx, OfAllocator("rallocx"));
   Set(g_next.xallocx, OfAllocator("xallocx"));
@@ -139,27 +148,33 @@ void ResolveNext() {
   Set(g_next.valloc, base::FindNext("valloc").address);
   Set(g_next.pvalloc, base::FindNext("pvalloc").address);
   // delete without a size is free: these allocators' own come back to free by its public name, which is ours.
-  void* const next_free = base::FindNext("free").address;
-  Set(g_next.delete_object, next_free);
-  Set(g_next.delete_object_aligned, next_free);
+  void* const free_for_delete = find("free").address;
+  Set(g_next.delete_object, free_for_delete);
+  Set(g_next.delete_object_aligned, free_for_delete);
   if (!AllocatorHasOperators()) {  // free ignores what the calling convention passes beside the block
-    Set(g_next.delete_object_sized, next_free);
-    Set(g_next.delete_array_sized, next_free);
-    Set(g_next.delete_object_sized_aligned, next_free);
-    Set(g_next.delete_array_sized_aligned, next_free);
+    Set(g_next.delete_object_sized, free_for_delete);
+    Set(g_next.delete_array_sized, free_for_delete);
+    Set(g_next.delete_object_sized_aligned, free_for_delete);
+    Set(g_next.delete_array_sized_aligned, free_for_delete);
   }
-  Set(g_next.free, next_free);
+  Set(g_next.free, base::FindNext("free").address);
   Set(g_next.malloc, next_malloc.address);
 }
 
 bool AllocatorHasOperators() { return g_has_operators; }
 
-void* MallocForNew(size_t size, const void*) { return g_next.malloc(size != 0 ? size : 1); }
+bool MallocIsAnothers(const char** whose) {
+  const base::Symbol first = base::FindFirst("malloc");
+  *whose = first.owner != nullptr ? first.owner->l_name : "";
+  return first.owner != nullptr && !base::IsOurs(first.owner);
+}
+
+void* MallocForNew(size_t size, const void*) { return g_next.malloc_for_new(size != 0 ? size : 1); }
 
 void* MallocForNew(size_t size, size_t alignment, const void*) {
   void* block = nullptr;
   if (alignment < sizeof(void*)) alignment = sizeof(void*);
-  return g_next.posix_memalign(&block, alignment, size != 0 ? size : 1) == 0 ? block : nullptr;
+  return g_next.posix_memalign_for_new(&block, alignment, size != 0 ? size : 1) == 0 ? block : nullptr;
 }
 
 const char* AllocatorPath() { return g_allocator != nullptr ? g_allocator->l_name : nullptr; }

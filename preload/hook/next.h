@@ -21,6 +21,13 @@ struct NextFunctions {
   void* (*memalign)(size_t, size_t);
   void* (*valloc)(size_t);
   void* (*pvalloc)(size_t);
+
+  // What operator new and reallocarray are made of: the same functions as above, unless the program's malloc is
+  // not ours (MallocIsAnothers): then the program's, since the block will come to the program's free.
+  void* (*malloc_for_new)(size_t);
+  int (*posix_memalign_for_new)(void**, size_t, size_t);
+  void* (*realloc_for_array)(void*, size_t);
+
   void (*free_sized)(void*, size_t);                 // C23; free where the allocator has none
   void (*free_aligned_sized)(void*, size_t, size_t);  // likewise
 
@@ -57,6 +64,11 @@ void ResolveNext();
 
 // Whether the allocator's library exports operator new.
 bool AllocatorHasOperators();
+
+// Whether the program's malloc is not ours: its executable brings one along, or a library that was loaded before us.
+// Then nothing can be recorded, and what the program calls of ours only forwards. `whose` gets the path of the
+// library; "" for the executable.
+bool MallocIsAnothers(const char** whose);
 
 // What operator new is made of where it does not: null when malloc refuses, and nothing else is done.
 void* MallocForNew(size_t size, const void* nothrow = nullptr);

@@ -6,7 +6,6 @@
 #include <gnu/libc-version.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,7 +46,7 @@ constexpr uint64_t kParked = uint64_t{1} << 62;
 constexpr uint64_t kBeginBytes = 1 << 20;
 constexpr uint64_t kBeginNs = kSecond;
 constexpr uint64_t kShortNs = 10 * kSecond;
-constexpr long kShortRssKiB = 32 << 10;
+constexpr uint64_t kShortRssKiB = 32 << 10;
 
 constexpr uint64_t kControlNs = 100 * kMillisecond;
 // A slow path that took longer was interrupted; its time is not the sampler's.
@@ -567,6 +566,22 @@ void EndReallocation(const Reallocation& reallocation, bool freed) {
 
 // --- The process's life.
 
+namespace {
+
+// The most memory this program had resident. Not getrusage's word, which is carried over exec: a small tool that
+// a large service runs would look large.
+uint64_t PeakRssKiB() {
+  char status[1536];
+  recording::ReadSmallFile("/proc/self/status", status, sizeof status);
+  const char* line = strstr(status, "VmHWM:");
+  if (line == nullptr) return 0;
+  for (line += strlen("VmHWM:"); *line == ' ' || *line == '\t'; ++line) {
+  }
+  return recording::ParseDecimal(line);
+}
+
+}  // namespace
+
 void Initialize() {
   if (g.ready.load(kRelaxed)) return;
   const int error = errno;
@@ -579,6 +594,11 @@ void Initialize() {
     const size_t length = recording::ReadSmallFile("/proc/self/comm", command, sizeof command);
     if (length > 0 && command[length - 1] == '\n') command[length - 1] = '\0';
     g.options.disable = !base::IsSelected(g.options.only, command);
+  }
+  const char* whose = nullptr;
+  if (!g.options.disable && MallocIsAnothers(&whose)) {
+    base::Complain("not recording: malloc is that of ", whose[0] != '\0' ? whose : "the executable");
+    g.options.disable = true;
   }
   if (!g.options.disable) {
     g.budget = recording::DecideBudget(g.options.budget, g.options.directory);
@@ -639,9 +659,7 @@ void ProcessExits(int status) {
     return;
   }
   const uint64_t now = Now();
-  rusage usage = {};
-  base::Syscall(SYS_getrusage, RUSAGE_SELF, &usage);
-  if (!g.options.keep_short && status == 0 && now - g.start_ns < kShortNs && usage.ru_maxrss < kShortRssKiB) {
+  if (!g.options.keep_short && status == 0 && now - g.start_ns < kShortNs && PeakRssKiB() < kShortRssKiB) {
     g.recording.Remove();
     return;
   }

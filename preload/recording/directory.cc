@@ -126,7 +126,7 @@ int CreateRecordingFile(const char* directory, uint64_t start_realtime_ns, char*
   for (int tries = 0; tries < 8; ++tries) {
     uint8_t random[4];
     FillRandom(random, sizeof random);
-    strcpy(AppendHex(out, random, sizeof random), ".heapecho");
+    strcat(strcpy(AppendHex(out, random, sizeof random), ".heapecho"), kBegunSuffix);
     const long fd = Syscall(SYS_openat, AT_FDCWD, path,
                             O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (!Failed(fd)) return static_cast<int>(fd);
@@ -134,6 +134,22 @@ int CreateRecordingFile(const char* directory, uint64_t start_realtime_ns, char*
     if (ErrnoOf(fd) != EEXIST) return -1;
   }
   return -1;
+}
+
+Trouble PublishRecordingFile(char* path, char* scratch) {
+  const size_t length = strlen(path) - strlen(kBegunSuffix);
+  char* const begun = strcpy(scratch, path);
+  path[length] = '\0';
+  constexpr int kNoReplace = 1;  // RENAME_NOREPLACE
+  long result = Syscall(SYS_renameat2, AT_FDCWD, begun, AT_FDCWD, path, kNoReplace);
+  // File systems without that flag: link refuses to replace as well.
+  if (result == -EINVAL || result == -ENOSYS) {
+    result = Syscall(SYS_linkat, AT_FDCWD, begun, AT_FDCWD, path, 0);
+    if (!Failed(result)) result = Syscall(SYS_unlinkat, AT_FDCWD, begun, 0);
+  }
+  if (!Failed(result)) return {};
+  strcpy(path, begun);
+  return {.what = "takes no file", .error = ErrnoOf(result)};
 }
 
 }  // namespace heapecho::recording

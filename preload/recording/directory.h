@@ -23,9 +23,18 @@ Trouble CheckFileSystem(int fd);
 // Whether what is written to `path`, or to the nearest folder above it that exists, is memory.
 bool IsOnTmpfs(const char* path);
 
-// Creates COMMAND-HOST-PID-START-RANDOM.heapecho in `directory`, O_EXCL, O_NOFOLLOW, mode 0600. Returns the
-// descriptor (the caller closes it) and writes the path; -1 and `trouble` on failure.
+// A recording is begun under its name with this behind it, and gets its name when a reader can make sense of it:
+// a process that is killed in between leaves no recording that cannot be opened. What such a one leaves is
+// swept with the recordings that make room (retention.h).
+inline constexpr char kBegunSuffix[] = ".new";
+
+// Creates COMMAND-HOST-PID-START-RANDOM.heapecho.new in `directory`, O_EXCL, O_NOFOLLOW, mode 0600. Returns the
+// descriptor (the caller closes it) and writes its path; -1 and `trouble` on failure.
 int CreateRecordingFile(const char* directory, uint64_t start_realtime_ns, char* path, size_t room,
                         Trouble* trouble);
+
+// Takes the suffix off the file's name and off `path`. Never replaces another file. `scratch` has room for a
+// path.
+Trouble PublishRecordingFile(char* path, char* scratch);
 
 }  // namespace heapecho::recording

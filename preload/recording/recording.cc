@@ -105,6 +105,8 @@ Trouble Recording::Begin(const Beginning& beginning) {
         trouble = {.what = "has no room", .error = error == EFAULT ? ENOSPC : error};
       } else if (!Fill(beginning, *scratch)) {
         trouble = {.what = "has no room", .error = ENOSPC};
+      } else {
+        trouble = PublishRecordingFile(path_, scratch->path);
       }
     }
     Syscall(SYS_close, fd);

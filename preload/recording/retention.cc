@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "preload/base/memory.h"
 #include "preload/base/syscalls.h"
@@ -65,14 +66,26 @@ bool MayBeAlive(const wire::FileHeader& header, Listing& listing) {
          StartTicks(listing.scratch.text) == header.start_ticks;
 }
 
+bool EndsWith(const char* name, const char* ending) {
+  const size_t length = strlen(name), ending_length = strlen(ending);
+  return length >= ending_length && strcmp(name + length - ending_length, ending) == 0;
+}
+
+// What a process that was killed while it began its recording left behind. One takes milliseconds to begin.
+void SweepIfAbandoned(int directory, const char* name) {
+  constexpr uint64_t kLongAgoNs = uint64_t{600} * 1000000000;
+  struct stat status;
+  if (Failed(Syscall(SYS_newfstatat, directory, name, &status, AT_SYMLINK_NOFOLLOW))) return;
+  const uint64_t changed_ns = static_cast<uint64_t>(status.st_ctim.tv_sec) * 1000000000;
+  if (S_ISREG(status.st_mode) && changed_ns + kLongAgoNs < ClockNs(CLOCK_REALTIME)) {
+    Syscall(SYS_unlinkat, directory, name, 0);
+  }
+}
+
 void Add(int directory, const char* name, Listing& listing) {
   const size_t length = strlen(name);
-  constexpr char kEnding[] = ".heapecho";
-  constexpr size_t kEndingLength = sizeof kEnding - 1;
-  if (length < kEndingLength || length >= sizeof File::name || listing.count == kMostFiles ||
-      strcmp(name + length - kEndingLength, kEnding) != 0) {
-    return;
-  }
+  if (EndsWith(name, ".heapecho.new")) return SweepIfAbandoned(directory, name);
+  if (!EndsWith(name, ".heapecho") || length >= sizeof File::name || listing.count == kMostFiles) return;
   const long fd = Syscall(SYS_openat, directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
   struct stat status;
   if (Failed(fd)) {

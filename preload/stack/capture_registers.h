@@ -6,8 +6,9 @@
 
 namespace heapecho::stack {
 
-// Always inlined: the walk's first frame is the function that calls this, and WalkNative must be called
-// before that function returns. One block of assembly, so that rip and rsp belong to one moment.
+// Always inlined: the walk's first frame is the function that calls this, and WalkNative must be
+// called before that function returns. One block of assembly, so that rip and rsp belong to one
+// moment.
 __attribute__((always_inline)) inline void CaptureRegisters(Registers* registers) {
   __asm__ volatile(
       "leaq 0f(%%rip), %%rax\n\t"

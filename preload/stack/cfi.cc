@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sources: DWARF 5 section 6.4 (call frame information) and 2.5 (expressions); Linux Standard Base core
-// 5.0, chapters 10.6 (.eh_frame and .eh_frame_hdr) and 10.5 (pointer encodings).
+// Sources: DWARF 5 section 6.4 (call frame information) and 2.5 (expressions); Linux Standard Base
+// core 5.0, chapters 10.6 (.eh_frame and .eh_frame_hdr) and 10.5 (pointer encodings).
 #include "preload/stack/cfi.h"
 
 #include <cstring>
@@ -8,7 +8,8 @@
 namespace heapecho::stack {
 namespace {
 
-// Pointer encodings (DW_EH_PE): the low four bits say how the value is stored, the next three what is added.
+// Pointer encodings (DW_EH_PE): the low four bits say how the value is stored, the next three what
+// is added.
 constexpr uint8_t kOmitted = 0xff;
 constexpr uint8_t kIndirect = 0x80;
 constexpr uint8_t kFormMask = 0x0f;
@@ -19,7 +20,8 @@ constexpr uint8_t kHeaderTable = kHeaderRelative | 0x0b;  // pairs of signed 32-
 // A position in the section that cannot leave it. After a read beyond the end it stays failed.
 class Cursor {
  public:
-  Cursor(uintptr_t at, uintptr_t low, uintptr_t end) : at_(at), end_(end), ok_(low <= at && at <= end) {}
+  Cursor(uintptr_t at, uintptr_t low, uintptr_t end)
+      : at_(at), end_(end), ok_(low <= at && at <= end) {}
 
   bool ok() const { return ok_; }
   uintptr_t at() const { return at_; }
@@ -91,8 +93,8 @@ class Cursor {
     }
   }
 
-  // A pointer to code or data. Not understood: relative to text, function or alignment, and indirect ones,
-  // which no frame description's own range uses.
+  // A pointer to code or data. Not understood: relative to text, function or alignment, and
+  // indirect ones, which no frame description's own range uses.
   uintptr_t Pointer(uint8_t encoding, uintptr_t header) {
     const uintptr_t here = at_;
     const uint64_t value = Form(encoding);
@@ -185,7 +187,8 @@ bool ReadCommonPart(const CfiSection& section, uintptr_t at, FrameDescription* d
   return cursor.ok();
 }
 
-// Reads the entry at `at` if it describes `ip`. `next` receives where the following entry begins; 0: none.
+// Reads the entry at `at` if it describes `ip`. `next` receives where the following entry begins;
+// 0: none.
 bool ReadDescription(const CfiSection& section, uintptr_t at, uintptr_t ip,
                      FrameDescription* description, uintptr_t* next) {
   *next = 0;
@@ -558,8 +561,7 @@ CfiResult FindRow(const CfiSection& section, const FrameDescription& description
 CfiResult StepByRow(const CfiSection& section, const Row& row, StackReader* stack,
                     RegisterSet* registers, uintptr_t* cfa) {
   if (row.cfa_is_expression) {
-    const CfiResult result =
-        Evaluate(section, row.cfa_value, false, 0, *registers, stack, cfa);
+    const CfiResult result = Evaluate(section, row.cfa_value, false, 0, *registers, stack, cfa);
     if (result != CfiResult::kDone) return result;
   } else {
     if (!registers->Knows(row.cfa_register)) return CfiResult::kUnknownRegister;
@@ -617,8 +619,8 @@ CompactRow CompactRow::From(const CfiSection& section, const Row& row) {
   uint64_t word = 0;
   int64_t offset = row.cfa_value;
   if (row.cfa_is_expression) {
-    // Code that realigns its stack keeps the CFA beside its frame pointer, and its caller's frame pointer
-    // where its own points.
+    // Code that realigns its stack keeps the CFA beside its frame pointer, and its caller's frame
+    // pointer where its own points.
     bool fetched;
     if (!IsSumWithRbp(section, row.cfa_value, &offset, &fetched) || !fetched) return kNoForm;
     word = kAtRbp;

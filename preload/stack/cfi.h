@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Call frame information as .eh_frame holds it: finds the description of an address, runs its program to
-// the row that holds there, and applies the row to registers. Trusts nothing: every read is bounded.
+// Call frame information as .eh_frame holds it: finds the description of an address, runs its
+// program to the row that holds there, and applies the row to registers. Trusts nothing: every read
+// is bounded.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,22 @@ namespace heapecho::stack {
 
 // DWARF's numbers of the x86-64 registers; the last column of a row is the return address.
 enum : uint32_t {
-  kRax = 0, kRdx, kRcx, kRbx, kRsi, kRdi, kRbp, kRsp, kR8, kR9, kR10, kR11, kR12, kR13, kR14, kR15,
+  kRax = 0,
+  kRdx,
+  kRcx,
+  kRbx,
+  kRsi,
+  kRdi,
+  kRbp,
+  kRsp,
+  kR8,
+  kR9,
+  kR10,
+  kR11,
+  kR12,
+  kR13,
+  kR14,
+  kR15,
   kReturnAddress,
   kRegisters
 };
@@ -34,17 +50,17 @@ struct FrameDescription {
 bool FindFrameDescription(const CfiSection& section, uintptr_t ip, FrameDescription* description);
 
 enum class RuleKind : uint8_t {
-  kSame,             // the caller's value is this frame's
-  kUndefined,        // lost; for the return address: this is the outermost frame
-  kAt,               // saved at CFA + value
-  kIs,               // is CFA + value
-  kRegister,         // is what register `value` holds
-  kAtExpression,     // saved at the address that the expression gives
-  kIsExpression,     // is what the expression gives
+  kSame,          // the caller's value is this frame's
+  kUndefined,     // lost; for the return address: this is the outermost frame
+  kAt,            // saved at CFA + value
+  kIs,            // is CFA + value
+  kRegister,      // is what register `value` holds
+  kAtExpression,  // saved at the address that the expression gives
+  kIsExpression,  // is what the expression gives
 };
 
-// A row of the table that a program describes. An expression is kept as the distance of its length field
-// from the section's low end.
+// A row of the table that a program describes. An expression is kept as the distance of its length
+// field from the section's low end.
 struct Row {
   RuleKind kind[kRegisters];
   bool cfa_is_expression;
@@ -55,10 +71,10 @@ struct Row {
 
 enum class CfiResult : uint8_t {
   kDone,
-  kOutermost,      // the return address is undefined: a clean end
-  kBeyondUs,       // well-formed as far as seen, but uses what is left to libunwind
-  kCorrupt,        // not well-formed, or memory that it names cannot be read
-  kUnknownRegister // needs a register that the walk has not followed
+  kOutermost,       // the return address is undefined: a clean end
+  kBeyondUs,        // well-formed as far as seen, but uses what is left to libunwind
+  kCorrupt,         // not well-formed, or memory that it names cannot be read
+  kUnknownRegister  // needs a register that the walk has not followed
 };
 
 // Runs the program up to the row of `ip`. Left to libunwind: rows remembered one above the other.
@@ -77,9 +93,9 @@ struct RegisterSet {
   }
 };
 
-// From a frame's registers to its caller's; `cfa` receives the frame's CFA (set for kOutermost as well).
-// Left to libunwind: expressions other than sums and differences of registers and constants, what they
-// point at, and the comparison that procedure linkage tables use.
+// From a frame's registers to its caller's; `cfa` receives the frame's CFA (set for kOutermost as
+// well). Left to libunwind: expressions other than sums and differences of registers and constants,
+// what they point at, and the comparison that procedure linkage tables use.
 CfiResult StepByRow(const CfiSection& section, const Row& row, StackReader* stack,
                     RegisterSet* registers, uintptr_t* cfa);
 

@@ -40,6 +40,7 @@ void ReadBuildId(uintptr_t notes, size_t bytes, ElfImage* image) {
           note.n_descsz < sizeof(image->build_id) ? note.n_descsz : sizeof(image->build_id);
       std::memcpy(image->build_id, reinterpret_cast<const void*>(notes + description), length);
       image->build_id_length = static_cast<uint8_t>(length);
+      image->build_id_address = notes + description;
       return;
     }
     at = Align4(end);
@@ -55,8 +56,7 @@ bool ReadElfImage(uintptr_t header, size_t mapped, ElfImage* image) {
   std::memcpy(&elf, reinterpret_cast<const void*>(header), sizeof(elf));
   if (std::memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 || elf.e_ident[EI_CLASS] != ELFCLASS64 ||
       elf.e_machine != EM_X86_64 || elf.e_phentsize != sizeof(Elf64_Phdr) ||
-      elf.e_phoff > kPageSize ||
-      elf.e_phnum > (kPageSize - elf.e_phoff) / sizeof(Elf64_Phdr)) {
+      elf.e_phoff > kPageSize || elf.e_phnum > (kPageSize - elf.e_phoff) / sizeof(Elf64_Phdr)) {
     return false;
   }
   const auto* table = reinterpret_cast<const char*>(header + elf.e_phoff);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/stack/libunwind_step.h"
 
-#include <sys/mman.h>
-
 #include <libunwind-x86_64.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <cstring>
@@ -54,7 +53,8 @@ struct Request {
 constexpr uint32_t kMostReads = 20'000;
 
 // Memory is CFI of the section or a slot of the stack.
-int AccessMemory(unw_addr_space_t, unw_word_t address, unw_word_t* value, int write, void* context) {
+int AccessMemory(unw_addr_space_t, unw_word_t address, unw_word_t* value, int write,
+                 void* context) {
   auto* const request = static_cast<Request*>(context);
   if (write != 0 || ++request->reads > kMostReads) return -UNW_EINVAL;
   const CfiSection& section = *request->section;
@@ -62,7 +62,8 @@ int AccessMemory(unw_addr_space_t, unw_word_t address, unw_word_t* value, int wr
     // libunwind asks for aligned words; the last one may reach over the end.
     uintptr_t word = 0;
     const size_t left = section.high - address;
-    std::memcpy(&word, reinterpret_cast<const void*>(address), left < sizeof(word) ? left : sizeof(word));
+    std::memcpy(&word, reinterpret_cast<const void*>(address),
+                left < sizeof(word) ? left : sizeof(word));
     *value = word;
     return 0;
   }
@@ -89,8 +90,8 @@ int AccessRegister(unw_addr_space_t, unw_regnum_t number, unw_word_t* value, int
 int AccessFloat(unw_addr_space_t, unw_regnum_t, unw_fpreg_t*, int, void*) { return -UNW_EBADREG; }
 
 // The description is known already; libunwind reads it in its own way through its table.
-int FindProcedure(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info, int need_unwind_info,
-                  void* context) {
+int FindProcedure(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info,
+                  int need_unwind_info, void* context) {
   const auto* const request = static_cast<const Request*>(context);
   const uintptr_t header = request->section->header;
   uint32_t count;
@@ -117,15 +118,16 @@ int NoResume(unw_addr_space_t, unw_cursor_t*, void*) { return -UNW_EINVAL; }
 
 int NoName(unw_addr_space_t, unw_word_t, char*, size_t, unw_word_t*, void*) { return -UNW_EINVAL; }
 
-constinit unw_accessors_t g_accessors = {FindProcedure, PutUnwindInfo, NoDynamicInfo, AccessMemory,
-                                         AccessRegister, AccessFloat,  NoResume,      NoName};
+constinit unw_accessors_t g_accessors = {FindProcedure,  PutUnwindInfo, NoDynamicInfo, AccessMemory,
+                                         AccessRegister, AccessFloat,   NoResume,      NoName};
 
 // libunwind's table search understands one kind of header, with which all linkers agree.
 bool HasPlainHeader(const CfiSection& section) {
   if (section.high - section.header < 12) return false;
   uint32_t word;
   std::memcpy(&word, reinterpret_cast<const void*>(section.header), sizeof(word));
-  return word == 0x3b031b01;  // version 1; pointer pc-relative; count absolute; pairs header-relative
+  return word ==
+         0x3b031b01;  // version 1; pointer pc-relative; count absolute; pairs header-relative
 }
 
 CfiResult Step(Request* request) {
@@ -167,9 +169,9 @@ __attribute__((noinline)) void CallOnOwnStack(Request* request) {
       "movq %%rbx, %%rsp"
       : "+D"(request)
       : [top] "r"(g_stack_top), [call] "r"(&Guarded)
-      : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11",
-        "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-        "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "memory", "cc");
+      : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2", "xmm3",
+        "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+        "xmm15", "memory", "cc");
 }
 
 void* Allocate(size_t bytes) {
@@ -181,12 +183,12 @@ void* Allocate(size_t bytes) {
 
 }  // namespace
 
-// What libunwind reaches in place of the C library, by libunwind_symbols.txt. Only ever called by the one
-// thread that is inside.
+// What libunwind reaches in place of the C library, by libunwind_symbols.txt. Only ever called by
+// the one thread that is inside.
 extern "C" {
 
-// Locks that nobody else can want, signals that are held back already, memory that is given back to no
-// one, modules that libunwind is told of otherwise.
+// Locks that nobody else can want, signals that are held back already, memory that is given back to
+// no one, modules that libunwind is told of otherwise.
 #define DOES_NOTHING(name) \
   long heapecho_libunwind_##name() { return 0; }
 DOES_NOTHING(pthread_mutex_init)
@@ -239,8 +241,8 @@ void InitializeLibunwind() {
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base::Failed(guarded)) return;
   auto* const bottom = reinterpret_cast<char*>(guarded);
-  if (base::Failed(Syscall(SYS_mprotect, bottom + base::kPageSize, kStackBytes,
-                           PROT_READ | PROT_WRITE))) {
+  if (base::Failed(
+          Syscall(SYS_mprotect, bottom + base::kPageSize, kStackBytes, PROT_READ | PROT_WRITE))) {
     base::Unmap(bottom, kStackBytes + base::kPageSize);
     return;
   }
@@ -260,11 +262,13 @@ CfiResult StepByLibunwind(const CfiSection& section, const FrameDescription& des
   uint64_t before = 0;
   const uint64_t all = ~uint64_t{0};
   constexpr long kSetMask = 2, kMaskBytes = 8;  // SIG_SETMASK; the kernel's mask
-  // First the signals, then the door: a handler that walks must find the door as another thread would.
+  // First the signals, then the door: a handler that walks must find the door as another thread
+  // would.
   if (base::Failed(Syscall(SYS_rt_sigprocmask, kSetMask, &all, &before, kMaskBytes))) {
     return CfiResult::kBeyondUs;
   }
-  Request request{&section, &description, lookup, stack, registers, cfa, CfiResult::kCorrupt, false, 0};
+  Request request{&section, &description,        lookup, stack, registers,
+                  cfa,      CfiResult::kCorrupt, false,  0};
   if (g_inside.exchange(true, std::memory_order_acquire)) {
     request.result = CfiResult::kBeyondUs;
   } else {

@@ -16,10 +16,12 @@ struct MapsLine {
   size_t path_length;
 };
 
-// Not thread-safe; each reading needs its own. Opens the file, holds the descriptor until destroyed.
+// Not thread-safe; each reading needs its own. Opens the file, holds the descriptor until
+// destroyed.
 class MapsReader {
  public:
-  static constexpr size_t kBufferSize = 16384;  // a line is shorter: its path has at most 4096 bytes
+  static constexpr size_t kBufferSize =
+      16384;  // a line is shorter: its path has at most 4096 bytes
 
   explicit MapsReader(char* buffer);  // kBufferSize bytes
   ~MapsReader();

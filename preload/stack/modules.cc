@@ -8,6 +8,7 @@
 #include "preload/base/counters.h"
 #include "preload/base/memory.h"
 #include "preload/stack/elf_image.h"
+#include "preload/stack/memory_probe.h"
 #include "preload/stack/object_finder.h"
 #include "preload/stack/path_arena.h"
 
@@ -21,7 +22,9 @@ namespace {
 struct Entry {
   Module module;  // `unloaded` and `unloaded_ns` stay unset here
   CfiSection cfi;
-  const char* name;                   // as the object finder gave it, kept
+  const char* name;            // as the object finder gave it, kept
+  uintptr_t found_end;         // as the object finder gave it
+  uintptr_t build_id_address;  // where the image holds it
   std::atomic<uintptr_t> identity;
   std::atomic<uint64_t> checked;      // generation in which it was last seen in its place
   std::atomic<uint64_t> unloaded_ns;  // 0: it is there
@@ -31,9 +34,9 @@ struct Entry {
 struct Registry {
   static constexpr size_t kSlots = 2 * kMostModules;  // a power of two
   std::atomic<uint32_t> taken;                        // entries, published or about to be
-  std::atomic<uint64_t> swept;                        // generation in which the gone ones were looked for
-  std::atomic<uint16_t> slots[kSlots];                // ids by hashed start: the newest at that address
-  Entry entries[kMostModules];                        // by id - 1
+  std::atomic<uint64_t> swept;          // generation in which the gone ones were looked for
+  std::atomic<uint16_t> slots[kSlots];  // ids by hashed start: the newest at that address
+  Entry entries[kMostModules];          // by id - 1
 };
 
 constinit std::atomic<Registry*> g_registry{nullptr};
@@ -75,29 +78,30 @@ void MarkUnloaded(Entry* entry) {
 }
 
 bool SameRange(const Entry& entry, const MappedObject& object) {
-  return entry.module.start == object.start && entry.module.end == object.end &&
-         entry.module.bias == object.bias &&
+  return entry.module.start == object.start && entry.found_end == object.end &&
          entry.identity.load(std::memory_order_relaxed) == object.identity;
 }
 
-// The identity may be reused for another file, or differ when the same file was opened again: what counts
-// is range, name and build-id.
+// The identity may be reused for another file, or differ when the same file was opened again: what
+// counts is range, name and build-id. Only for a module that an address of this thread's stack lies
+// in: what a thread returns to stays mapped while this reads it.
 bool SameFile(const Entry& entry, const MappedObject& object) {
-  if (entry.module.start != object.start || entry.module.end != object.end ||
-      entry.module.bias != object.bias || std::strcmp(entry.name, object.name) != 0) {
+  if (entry.module.start != object.start || entry.found_end != object.end ||
+      std::strcmp(entry.name, object.name) != 0) {
     return false;
   }
-  ElfImage image;
-  return ReadElfImage(object.start, object.end - object.start, &image) &&
-         image.build_id_length == entry.module.build_id_length &&
-         std::memcmp(image.build_id, entry.module.build_id, image.build_id_length) == 0;
+  const uintptr_t build_id = entry.build_id_address;
+  const size_t length = entry.module.build_id_length;
+  return length == 0 ||
+         (Readable(build_id) && Readable(build_id + length - 1) &&
+          std::memcmp(reinterpret_cast<const void*>(build_id), entry.module.build_id, length) == 0);
 }
 
 // Once a generation: a module whose address is not met again would stay for ever.
 void TellOfTheGone(Registry* registry, uint64_t generation) {
   uint64_t swept = registry->swept.load(std::memory_order_relaxed);
-  if (swept >= generation || !registry->swept.compare_exchange_strong(swept, generation,
-                                                                     std::memory_order_relaxed)) {
+  if (swept >= generation ||
+      !registry->swept.compare_exchange_strong(swept, generation, std::memory_order_relaxed)) {
     return;
   }
   const uint32_t taken = registry->taken.load(std::memory_order_relaxed);
@@ -107,8 +111,11 @@ void TellOfTheGone(Registry* registry, uint64_t generation) {
         entry.unloaded_ns.load(std::memory_order_relaxed) != 0) {
       continue;
     }
-    MappedObject object;
-    if (!FindObject(entry.module.start, &object) || !SameFile(entry, object)) MarkUnloaded(&entry);
+    // What took its place with the same range and identity is noticed when it is met.
+    if (!StillMapped(entry.module.start, entry.found_end,
+                     entry.identity.load(std::memory_order_relaxed))) {
+      MarkUnloaded(&entry);
+    }
   }
 }
 
@@ -129,19 +136,24 @@ Entry* Register(Registry* registry, const MappedObject& object, uint64_t generat
   entry.module.seen_ns = NowNs();
   entry.module.start = object.start;
   entry.module.end = object.end;
-  entry.module.bias = object.bias;
+  entry.module.bias = object.start;
+  entry.found_end = object.end;
   // A relative name means something only in the directory where the library was opened.
   entry.module.path = entry.name[0] == '/' ? entry.name : MappedFileName(object.start);
   if (entry.module.path[0] == '\0') entry.module.path = entry.name;
   ElfImage image;
   if (ReadElfImage(object.start, object.end - object.start, &image)) {
+    entry.module.bias = image.bias;
+    entry.module.end = image.end;
     entry.module.build_id_length = image.build_id_length;
     std::memcpy(entry.module.build_id, image.build_id, sizeof(image.build_id));
+    entry.build_id_address = image.build_id_address;
     entry.cfi = {image.eh_frame_hdr, image.cfi_low, image.cfi_high};
   }
   entry.checked.store(generation, std::memory_order_relaxed);
   Tell(entry);
-  entry.published.store(true, std::memory_order_release);  // pairs with the other walks over entries
+  entry.published.store(true,
+                        std::memory_order_release);  // pairs with the other walks over entries
   if (slot->compare_exchange_strong(previous, entry.module.id, std::memory_order_acq_rel)) {
     return &entry;
   }
@@ -177,7 +189,8 @@ Entry* EntryOf(uintptr_t ip) {
       return &entry;
     }
     if (there && entry.checked.load(std::memory_order_relaxed) == generation) {
-      // It was exchanged without a dlclose that we saw (the C library closes its own plug-ins unseen).
+      // It was exchanged without a dlclose that we saw (the C library closes its own plug-ins
+      // unseen).
       ModulesMayHaveChanged();
     }
     MarkUnloaded(&entry);

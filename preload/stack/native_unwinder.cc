@@ -13,10 +13,10 @@
 namespace heapecho::stack {
 namespace {
 
-// From address to compact row, for the whole process. An entry is two words without any order between them:
-// the row, and the row combined with a mixture of address and generation. Halves of two entries therefore
-// never match an address, and no lock, no sequence and no clearing is needed: a new generation matches none
-// of the old entries.
+// From address to compact row, for the whole process. An entry is two words without any order
+// between them: the row, and the row combined with a mixture of address and generation. Halves of
+// two entries therefore never match an address, and no lock, no sequence and no clearing is needed:
+// a new generation matches none of the old entries.
 class RowCache {
  public:
   static uint64_t Mixture(uintptr_t ip, uint64_t generation) {
@@ -51,7 +51,8 @@ class RowCache {
 
   static size_t IndexOf(uint64_t mixture) { return (mixture >> (64 - kPairBits)) * 2; }
 
-  alignas(64) Entry entries_[size_t{2} << kPairBits];  // zero: matches only a mixture of zero, with no row
+  alignas(64)
+      Entry entries_[size_t{2} << kPairBits];  // zero: matches only a mixture of zero, with no row
 };
 
 constinit RowCache g_cache;
@@ -66,15 +67,15 @@ struct Walk {
   RegisterSet registers;
 };
 
-// The way for every frame: find its description, run its program, apply the row. Caches the row where that
-// is possible.
+// The way for every frame: find its description, run its program, apply the row. Caches the row
+// where that is possible.
 __attribute__((noinline)) Step StepSlowly(const CfiSection& section, Walk* walk, StackReader* stack,
                                           uint64_t mixture, NativeFrame* frame) {
   uintptr_t* const cfa = &frame->cfa;
   FrameDescription description;
   if (!FindFrameDescription(section, walk->lookup, &description)) {
-    // A return address that no call pushed, at the very beginning of a function: where a context that was
-    // made by hand (makecontext) goes when its function returns. Nothing called that.
+    // A return address that no call pushed, at the very beginning of a function: where a context
+    // that was made by hand (makecontext) goes when its function returns. Nothing called that.
     const uintptr_t back = walk->lookup + 1;
     if (back != walk->registers.value[kReturnAddress] ||
         !FindFrameDescription(section, back, &description) || description.begin != back) {
@@ -115,7 +116,8 @@ inline Step StepQuickly(CompactRow row, Walk* walk, StackReader* stack, uintptr_
     if (!stack->Read(bp + static_cast<uintptr_t>(row.cfa_offset()), &frame)) return Step::kBroken;
     saved = bp;
   } else {
-    frame = (row.base() == CompactRow::kFromRsp ? sp : bp) + static_cast<uintptr_t>(row.cfa_offset());
+    frame =
+        (row.base() == CompactRow::kFromRsp ? sp : bp) + static_cast<uintptr_t>(row.cfa_offset());
     saved = frame;
   }
   *cfa = frame;
@@ -131,7 +133,8 @@ inline Step StepQuickly(CompactRow row, Walk* walk, StackReader* stack, uintptr_
   value[kReturnAddress] = back;
   walk->lookup = back - 1;
   // The others are not followed here, and so not known any more.
-  walk->registers.known &= uint32_t{1} << kRsp | uint32_t{1} << kRbp | uint32_t{1} << kReturnAddress;
+  walk->registers.known &=
+      uint32_t{1} << kRsp | uint32_t{1} << kRbp | uint32_t{1} << kReturnAddress;
   return Step::kStepped;
 }
 
@@ -160,7 +163,8 @@ void InitializeNativeUnwinder() {
   InitializeLibunwind();
 }
 
-NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* frames, size_t room) {
+NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* frames,
+                      size_t room) {
   NativeWalk result{};
   StackReader stack(bounds, start.sp);
   const uint64_t generation = ModuleGeneration();
@@ -181,8 +185,8 @@ NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* 
     if (row.base() != CompactRow::kNone) {
       step = StepQuickly(row, &walk, &stack, &frame.cfa);
     } else {
-      // Asked for here, so that what a new module takes of the stack does not come on top of what the
-      // step takes.
+      // Asked for here, so that what a new module takes of the stack does not come on top of what
+      // the step takes.
       CfiSection section;
       step = CfiSectionOf(walk.lookup, &section)
                  ? StepSlowly(section, &walk, &stack, mixture, &frame)

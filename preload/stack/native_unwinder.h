@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walks the calling thread's native stack by its call frame information (CFI), without locks or allocation.
+// Walks the calling thread's native stack by its call frame information (CFI), without locks or
+// allocation.
 #pragma once
 
 #include <cstddef>
@@ -8,12 +9,15 @@
 namespace heapecho::stack {
 
 struct NativeFrame {
-  uintptr_t ip;   // made for looking up: return address - 1; the exact instruction if a signal interrupted
-  uintptr_t cfa;  // canonical frame address: the stack pointer before the call that made this frame;
-                  // 0: not known (where a broken walk ended, and below a context made by hand)
+  uintptr_t
+      ip;  // made for looking up: return address - 1; the exact instruction if a signal interrupted
+  uintptr_t
+      cfa;  // canonical frame address: the stack pointer before the call that made this frame;
+            // 0: not known (where a broken walk ended, and below a context made by hand)
 };
 
-// Registers of the frame the walk starts in, as CFI rules need them (capture_registers.h takes them).
+// Registers of the frame the walk starts in, as CFI rules need them (capture_registers.h takes
+// them).
 struct Registers {
   uintptr_t ip;  // a return address (the walk looks up ip - 1)
   uintptr_t sp;  // stack pointer after returning to ip
@@ -24,27 +28,29 @@ struct Registers {
 struct NativeWalk {
   uint32_t count;  // frames written, innermost first
   bool truncated;  // there were more than the caller's room
-  bool broken;     // ended at a frame that could not be stepped over (not at the outermost one): no CFI,
-                   // an unreadable stack, or a CFA that does not rise
+  bool broken;     // ended at a frame that could not be stepped over (not at the outermost one): no
+                // CFI, an unreadable stack, or a CFA that does not rise
 };
 
-// The pages of the stack that this thread has proven readable, in one word; zero means none yet. Lives in
-// TLS; a walk reads and writes it, nobody else needs to.
+// The pages of the stack that this thread has proven readable, in one word; zero means none yet.
+// Lives in TLS; a walk reads and writes it, nobody else needs to.
 struct StackBounds {
   uint64_t pages;
 };
 
-// Once, from the library's constructor: resolves what the walk uses. Not a hook: may call the loader.
+// Once, from the library's constructor: resolves what the walk uses. Not a hook: may call the
+// loader.
 void InitializeNativeUnwinder();
 
-// Walks from `start`. Thread-safe, signal-safe, re-entrant; takes no lock, allocates nothing, opens nothing
-// (but for the module table of glibc before 2.35: object_finder.h), leaves errno alone, uses at most 1 KiB
-// of stack. What it cannot read ends the walk, never the process. Rules are cached by address until
-// ModulesMayHaveChanged.
-NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* frames, size_t room);
+// Walks from `start`. Thread-safe, signal-safe, re-entrant; takes no lock, allocates nothing, opens
+// nothing (but for the module table of glibc before 2.35: object_finder.h), leaves errno alone,
+// uses at most 1 KiB of stack. What it cannot read ends the walk, never the process. Rules are
+// cached by address until ModulesMayHaveChanged.
+NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* frames,
+                      size_t room);
 
-// How many leading frames lie in the module that this function itself is linked into: the library's own,
-// which a walk from within a hook begins with. What follows is the application's call.
+// How many leading frames lie in the module that this function itself is linked into: the library's
+// own, which a walk from within a hook begins with. What follows is the application's call.
 size_t LeadingOwnFrames(const NativeFrame* frames, size_t count);
 
 }  // namespace heapecho::stack

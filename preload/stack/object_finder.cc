@@ -11,14 +11,14 @@
 #include "preload/base/memory.h"
 #include "preload/base/symbols.h"
 #include "preload/base/syscalls.h"
-#include "preload/stack/elf_image.h"
 #include "preload/stack/maps_reader.h"
 #include "preload/stack/path_arena.h"
 
 namespace heapecho::stack {
 namespace {
 
-// glibc's struct dl_find_object, spelled out so that this builds where the headers are older than that.
+// glibc's struct dl_find_object, spelled out so that this builds where the headers are older than
+// that.
 struct LoaderObject {
   unsigned long long flags;
   void* map_start;
@@ -28,22 +28,26 @@ struct LoaderObject {
   unsigned long long reserved[7];
 };
 
-// _dl_find_object, null before glibc 2.35. Found by name: a reference, even a weak one, would make the loader of
-// an older glibc refuse the library for a version that it misses.
+// _dl_find_object, null before glibc 2.35. Found by name: a reference, even a weak one, would make
+// the loader of an older glibc refuse the library for a version that it misses.
 constinit std::atomic<int (*)(void*, LoaderObject*)> g_find_loader_object = nullptr;
 constinit std::atomic<const char*> g_executable{""};
 constinit std::atomic<ObjectSource> g_source{ObjectSource::kOwnTable};
 
+bool AskLoader(uintptr_t address, LoaderObject* found) {
+  return g_find_loader_object.load(std::memory_order_relaxed)(reinterpret_cast<void*>(address),
+                                                              found) == 0;
+}
+
+MappedObject WithoutName(const LoaderObject& found) {
+  return {reinterpret_cast<uintptr_t>(found.map_start), reinterpret_cast<uintptr_t>(found.map_end),
+          reinterpret_cast<uintptr_t>(found.map), ""};
+}
+
 bool FindByLoader(uintptr_t address, MappedObject* object) {
   LoaderObject found;
-  if (g_find_loader_object.load(std::memory_order_relaxed)(reinterpret_cast<void*>(address), &found) != 0) {
-    return false;
-  }
-  object->start = reinterpret_cast<uintptr_t>(found.map_start);
-  // Whole pages, as the kernel tells it to the other source.
-  object->end = base::RoundUp(reinterpret_cast<uintptr_t>(found.map_end), base::kPageSize);
-  object->bias = found.map->l_addr;
-  object->identity = reinterpret_cast<uintptr_t>(found.map);
+  if (!AskLoader(address, &found)) return false;
+  *object = WithoutName(found);
   object->name = found.map->l_name;
   if (object->name == nullptr || object->name[0] == '\0') {
     object->name = g_executable.load(std::memory_order_relaxed);
@@ -51,11 +55,12 @@ bool FindByLoader(uintptr_t address, MappedObject* object) {
   return true;
 }
 
-// One of two tables; the one that is not current is rebuilt, then becomes it. A reader that was held up
-// for two rebuildings notices by the sequence: it reads words by acquire and then the sequence again, and
-// the words were released after the odd sequence, so that a new word brings the new sequence with it.
+// One of two tables; the one that is not current is rebuilt, then becomes it. A reader that was
+// held up for two rebuildings notices by the sequence: it reads words by acquire and then the
+// sequence again, and the words were released after the odd sequence, so that a new word brings the
+// new sequence with it.
 struct Row {
-  std::atomic<uintptr_t> start, end, bias, identity;
+  std::atomic<uintptr_t> start, end, identity;
   std::atomic<const char*> name;
 };
 struct Table {
@@ -74,8 +79,8 @@ constinit std::atomic<Tables*> g_tables{nullptr};
 constinit std::atomic<uint32_t> g_current{0};
 constinit std::atomic<uint64_t> g_generation{1};
 constinit std::atomic<uint64_t> g_next_rebuild_ns{0};
-// The process that is rebuilding; 0: none. A child that inherited another process's number takes over: the
-// thread that wrote it does not exist there.
+// The process that is rebuilding; 0: none. A child that inherited another process's number takes
+// over: the thread that wrote it does not exist there.
 constinit std::atomic<long> g_builder{0};
 
 uint64_t NowNs() {
@@ -95,36 +100,45 @@ Tables* TheTables() {
   return expected;
 }
 
-// Fills `table` from the maps. A file counts as an object when its ELF header is mapped and an executable
-// mapping of the same file lies within the range that its headers speak of: files that are mapped only to
-// be read do not.
+// Fills `table` from the maps alone: what they list may be gone before it could be read. A file
+// counts as an object from the mapping of its beginning to the last one that follows, if one of
+// them is executable: files that are mapped only to be read do not.
 void ReadMaps(Table* table, char* buffer) {
   uint32_t count = 0;
   MapsReader reader(buffer);
   MapsLine line;
-  ElfImage image{};
   uint64_t device = 0, inode = 0;
-  bool candidate = false;
-  while (count < Table::kRows && reader.Next(&line)) {
+  uintptr_t start = 0;  // of the file at hand; 0: none
+  uintptr_t previous_end = 0;
+  Row* row = nullptr;  // its row, once it has been seen to be executable
+  while (reader.Next(&line)) {
     const bool vdso = line.path_length == 6 && std::memcmp(line.path, "[vdso]", 6) == 0;
-    if ((line.inode != 0 || vdso) && line.offset == 0 && line.readable &&
-        !(candidate && line.device == device && line.inode == inode && line.start < image.end)) {
-      candidate = ReadElfImage(line.start, line.end - line.start, &image);
+    if (line.inode == 0 && !vdso)
+      continue;  // memory without a file may lie between a file's mappings
+    const bool same_file = line.device == device && line.inode == inode;
+    // The code of a very small file lies in its first page too, and is mapped right behind it.
+    const bool code_of_first_page =
+        same_file && row == nullptr && line.executable && line.start == previous_end;
+    if (line.offset == 0 && !code_of_first_page) {
+      start = line.start;
       device = line.device;
       inode = line.inode;
+      row = nullptr;
+    } else if (!same_file) {
+      start = 0;
+      row = nullptr;
     }
-    if (!candidate || !line.executable || line.device != device || line.inode != inode ||
-        line.start < image.start || line.end > image.end) {
-      continue;
+    previous_end = line.end;
+    if (start == 0 || (!line.executable && row == nullptr)) continue;
+    if (row == nullptr) {
+      if (count == Table::kRows) break;
+      row = &table->rows[count++];
+      const char* name = vdso ? "linux-vdso.so.1" : KeepPath(line.path, line.path_length);
+      row->start.store(start, std::memory_order_release);
+      row->identity.store(device << 40 ^ inode, std::memory_order_release);
+      row->name.store(name, std::memory_order_release);
     }
-    candidate = false;  // one row for each object
-    const char* name = vdso ? "linux-vdso.so.1" : KeepPath(line.path, line.path_length);
-    Row& row = table->rows[count++];
-    row.start.store(image.start, std::memory_order_release);
-    row.end.store(image.end, std::memory_order_release);
-    row.bias.store(image.bias, std::memory_order_release);
-    row.identity.store(device << 40 ^ inode, std::memory_order_release);
-    row.name.store(name, std::memory_order_release);
+    row->end.store(line.end, std::memory_order_release);
   }
   table->count.store(count, std::memory_order_release);
 }
@@ -162,7 +176,8 @@ Search SearchTable(const Tables* tables, uintptr_t address, MappedObject* object
     return Search::kOutdated;
   }
   uint32_t low = 0, high = table.count.load(std::memory_order_acquire);
-  while (low < high) {  // the last row that begins at or before the address is the one before `high`
+  while (low <
+         high) {  // the last row that begins at or before the address is the one before `high`
     const uint32_t middle = low + (high - low) / 2;
     if (table.rows[middle].start.load(std::memory_order_acquire) <= address) {
       low = middle + 1;
@@ -175,7 +190,6 @@ Search SearchTable(const Tables* tables, uintptr_t address, MappedObject* object
     const Row& row = table.rows[low - 1];
     object->start = row.start.load(std::memory_order_acquire);
     object->end = row.end.load(std::memory_order_acquire);
-    object->bias = row.bias.load(std::memory_order_acquire);
     object->identity = row.identity.load(std::memory_order_acquire);
     object->name = row.name.load(std::memory_order_acquire);
     found = address < object->end;
@@ -204,8 +218,9 @@ void InitializeObjectFinder() {
   if (!base::Failed(length)) {
     g_executable.store(KeepPath(path, static_cast<size_t>(length)), std::memory_order_relaxed);
   }
-  void* const find = base::FindIn("ld-", "_dl_find_object").address;  // "ld-linux-x86-64.so.2" and the like
-  g_find_loader_object.store(reinterpret_cast<int (*)(void*, LoaderObject*)>(find), std::memory_order_relaxed);
+  void* const find = base::FindIn("libc.so", "_dl_find_object").address;
+  g_find_loader_object.store(reinterpret_cast<int (*)(void*, LoaderObject*)>(find),
+                             std::memory_order_relaxed);
   UseObjectSource(find != nullptr ? ObjectSource::kLoader : ObjectSource::kOwnTable);
 }
 
@@ -216,6 +231,18 @@ ObjectSource CurrentObjectSource() { return g_source.load(std::memory_order_rela
 bool FindObject(uintptr_t address, MappedObject* object) {
   return CurrentObjectSource() == ObjectSource::kLoader ? FindByLoader(address, object)
                                                         : FindInOwnTable(address, object);
+}
+
+bool StillMapped(uintptr_t start, uintptr_t end, uintptr_t identity) {
+  MappedObject object;
+  if (CurrentObjectSource() == ObjectSource::kLoader) {
+    LoaderObject found;
+    if (!AskLoader(start, &found)) return false;
+    object = WithoutName(found);
+  } else if (!FindInOwnTable(start, &object)) {
+    return false;
+  }
+  return object.start == start && object.end == end && object.identity == identity;
 }
 
 void ObjectsMayHaveChanged() { g_generation.fetch_add(1, std::memory_order_release); }

@@ -11,8 +11,8 @@
 
 namespace heapecho::stack {
 
-// One walk's view of memory. Starts from the pages that the thread has proven before, if the stack pointer
-// lies in them: another stack's pages (a coroutine's) may be gone by now. Not thread-safe.
+// One walk's view of memory. Starts from the pages that the thread has proven before, if the stack
+// pointer lies in them: another stack's pages (a coroutine's) may be gone by now. Not thread-safe.
 class StackReader {
  public:
   StackReader(const StackBounds& bounds, uintptr_t sp) {
@@ -26,10 +26,12 @@ class StackReader {
   void Keep(StackBounds* bounds) const {
     uint64_t pages = (high_ - low_) / base::kPageSize;
     if (pages > kMostPages) pages = kMostPages;
-    __atomic_store_n(&bounds->pages, low_ / base::kPageSize << kCountBits | pages, __ATOMIC_RELAXED);
+    __atomic_store_n(&bounds->pages, low_ / base::kPageSize << kCountBits | pages,
+                     __ATOMIC_RELAXED);
   }
 
-  // The word at `address` of the stack; false when it cannot be read or is no stack slot (unaligned).
+  // The word at `address` of the stack; false when it cannot be read or is no stack slot
+  // (unaligned).
   bool Read(uintptr_t address, uintptr_t* value) {
     if (__builtin_expect(address % sizeof(uintptr_t) != 0, 0)) return false;
     if (__builtin_expect(address < low_ || address >= high_, 0) && !Extend(address)) return false;
@@ -54,7 +56,8 @@ class StackReader {
     return *reinterpret_cast<const volatile uintptr_t*>(address);
   }
 
-  // Proves the page of `address`; joins it to the known ones if it follows them closely, else begins anew.
+  // Proves the page of `address`; joins it to the known ones if it follows them closely, else
+  // begins anew.
   __attribute__((noinline)) bool Extend(uintptr_t address) {
     const uintptr_t page = address & ~(base::kPageSize - 1);
     if (low_ != high_ && page >= high_ && page - high_ < kMostGap) {

@@ -16,7 +16,7 @@ MOST_TLS_BYTES = 64
 # The functions that heapecho stands in front of. Any other name that it showed would bind in the application too.
 INTERPOSED = {
     "malloc": """malloc calloc realloc reallocarray free free_sized free_aligned_sized posix_memalign aligned_alloc
-        memalign valloc pvalloc malloc_usable_size""",
+        memalign valloc pvalloc""",
     "jemalloc": "mallocx rallocx xallocx dallocx sdallocx",
     "operator new": """_Znwm _Znam _ZnwmRKSt9nothrow_t _ZnamRKSt9nothrow_t _ZnwmSt11align_val_t _ZnamSt11align_val_t
         _ZnwmSt11align_val_tRKSt9nothrow_t _ZnamSt11align_val_tRKSt9nothrow_t""",

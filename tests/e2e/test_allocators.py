@@ -81,6 +81,16 @@ def test_failure_and_edges_are_the_allocators_own_where_the_program_brings(alloc
     assert done.stdout == without.stdout
 
 
+@pytest.mark.parametrize("name", ["entry_points", "bad_alloc", "malloc_contract"])
+def test_an_allocator_inside_the_executable_serves_as_without(name, directory):
+    """Its functions come before ours; what it does not define must still end in it, as without heapecho."""
+    done, without = run_both(linked(name, "static_jemalloc"), [500] if name == "entry_points" else [], directory, 1)
+    if name == "entry_points":  # says its process id
+        assert harness.truth(done.stdout, "live") == harness.truth(without.stdout, "live")
+    else:
+        assert done.stdout == without.stdout
+
+
 def test_jemallocs_extended_calls_are_counted_at_their_callers(directory):
     path = harness.program("jemalloc_extended")
     if not path.exists():

@@ -74,3 +74,16 @@ def test_thinning_keeps_each_site_unbiased(directory):
         tally.judge_three_errors(None)
         tally.judge_mean(None)
         tally.judge_spread()
+
+
+def test_thinning_under_threads_keeps_file_and_sums_in_step(directory):
+    """What one thread thins while others sample and free is in the file as it is in the live set: no entry comes
+    back, none keeps its old weight."""
+    done = harness.execute([harness.program("sizes"), 8], harness.recording_environment(directory, interval=64))
+    assert done.returncode == 0, done.stderr
+    path = harness.only_recording(directory)
+    recording = wire.Recording(path)
+    assert recording.counters["live_thinned"] >= 3
+    assert recording.torn_live == recording.broken_live == 0
+    assert len({live.address for live in recording.live}) == len(recording.live)
+    check_sums(recording)

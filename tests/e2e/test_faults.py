@@ -4,6 +4,7 @@ at most one line more on stderr; the recording, if there is one, says why it end
 
 import errno
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -199,6 +200,26 @@ def test_a_daemon_that_closes_and_reuses_every_descriptor_keeps_its_files(tmp_pa
     assert (recording.header.process_end, recording.header.recording_end) == (wire.EXITED, wire.COMPLETE)
     assert recording.header.last_event_ns > recording.header.begin_ns
     assert harness.estimates(path)["site_daemon"].bytes > 0
+
+
+@pytest.mark.parametrize("name, limit", [
+    ("RLIMIT_FSIZE", 0), ("RLIMIT_FSIZE", 1 << 20), ("RLIMIT_NOFILE", 4), ("RLIMIT_AS", 20 << 20),
+    ("RLIMIT_AS", 70 << 20), ("RLIMIT_AS", 90 << 20), ("RLIMIT_MEMLOCK", 0)])
+def test_a_resource_limit_changes_nothing(name, limit, directory, undisturbed):
+    number = getattr(resource, name)
+    done = harness.execute([harness.program("steady_work")], harness.recording_environment(directory, INTERVAL),
+                           preexec_fn=lambda: resource.setrlimit(number, (limit, limit)))
+    check_same(done, undisturbed)
+
+
+def test_without_proc_the_program_runs_as_with_it(directory, undisturbed):
+    script = 'umount --lazy /proc && LD_PRELOAD="$1" exec "$0"'
+    probe = subprocess.run(["unshare", "--mount", "sh", "-c", 'umount --lazy /proc'], capture_output=True, text=True)
+    if probe.returncode != 0:
+        pytest.skip(f"no mount namespace of its own here: {probe.stderr.strip()}")
+    done = harness.execute(["unshare", "--mount", "sh", "-c", script, harness.program("steady_work"), harness.LIBRARY],
+                           harness.recording_environment(directory, INTERVAL, LD_PRELOAD=""))
+    check_same(done, undisturbed)
 
 
 def test_a_recording_keeps_no_descriptor_open(directory):

@@ -46,7 +46,7 @@ def test_each_worker_has_its_recording_and_its_inherited_blocks(interval, direct
                 total = sum(size * blocks for size, blocks in sizes.items())
                 assert (seen[name].bytes if name in seen else 0) == total, f"{name} allocated by {pid} itself"
     else:
-        # Processes draw their own samples: the same blocks of two workers' sites differ.
+        # Processes draw their own samples: the workers allocate the same blocks at the same addresses.
         sampled = {pid: {live.address for live in wire.Recording(path).live
                          if live.time_ns > heads[pid].forked_at_ns}
                    for pid, path in paths.items() if parents.get(pid) == master}

@@ -17,10 +17,12 @@ OUTPUT_ONLY = {
     "signal_storm": [20000 if harness.FULL else 3000],
     "malloc_contract": [],
     "bad_alloc": [],
+    "own_allocator": [],
 }
 WITH_TRUTH = {
     "alternate_stack": [],
     "coroutines": [5000],
+    "deep_recursion": [5000],
     "dlopen_under_load": [harness.program("plugin_a.so"), harness.program("plugin_b.so"),
                           1000 if harness.FULL else 100],
     "small_stacks": [],
@@ -84,6 +86,16 @@ def test_a_frame_of_an_unloaded_library_keeps_its_name(directory):
         assert sum(row["objects"] for row in site) == 8 * arguments[-1]
         assert {frame["module"] for row in site for frame in row["frames"]
                 if frame["function"] == f"site_plugin_{plugin}"} == {f"plugin_{plugin}.so"}
+
+
+def test_a_stack_deeper_than_is_kept_says_so(directory):
+    run_both("deep_recursion", [5000], directory, interval=1)
+    path = harness.only_recording(directory)
+    assert wire.Recording(path).counters["unwind_truncated"] >= 1000
+    shallow = directory / "shallow"
+    shallow.mkdir()
+    run_both("deep_recursion", [100], shallow, interval=1)
+    assert wire.Recording(harness.only_recording(shallow)).counters["unwind_truncated"] == 0
 
 
 # way: what the report says of the end and of the exit status

@@ -36,14 +36,15 @@ int main(int argc, char** argv) {
     children[w] = fork();
     truth::Require(children[w] >= 0, "fork");
     if (children[w] != 0) continue;
+    // The same in each worker, so that their heaps are alike until here.
+    for (uint64_t i = 0; i < blocks; ++i) {
+      void* block = site_worker();
+      if (i % 2 == 1) free(block);
+    }
     // Worker w frees (w + 1) / 8 of the master's blocks.
     uint64_t left = blocks;
     for (uint64_t i = 0; i < blocks; ++i) {
       if (i % 8 <= w) free(inherited[i]), --left;
-    }
-    for (uint64_t i = 0; i < blocks; ++i) {
-      void* block = site_worker();
-      if (i % 2 == 1) free(block);
     }
     if (w == 0) {
       const pid_t grandchild = fork();

@@ -19,7 +19,7 @@ target_compile_options(heapecho_flags INTERFACE -Wall -Wextra -Wshadow -Werror
   $<$<COMPILE_LANGUAGE:CXX>:-Wconversion>)
 if(HEAPECHO_SANITIZE)
   target_compile_options(heapecho_flags INTERFACE -fsanitize=${HEAPECHO_SANITIZE}
-    -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+    -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(heapecho_flags INTERFACE -fsanitize=${HEAPECHO_SANITIZE})
 endif()
 
@@ -64,6 +64,8 @@ function(heapecho_unit_test name)
   endif()
   add_executable(${name} ${TEST_SOURCES})
   target_link_libraries(${name} PRIVATE ${TEST_LIBS} heapecho_flags GTest::gtest GTest::gmock GTest::gtest_main)
+  # What is tested is optimised as users get it; a test's own code is compiled once and runs for milliseconds.
+  target_compile_options(${name} PRIVATE -O1)
   add_dependencies(unit_tests ${name})
   if(heapecho_sanitizer)
     # Both sanitizers' shadow memory collides with the address layouts of some kernels; a fixed layout never does.

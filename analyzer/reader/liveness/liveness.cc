@@ -45,7 +45,8 @@ struct Stat {
   uint64_t start_ticks = 0;
 };
 
-// "PID (name) S ppid ...": the name may hold spaces and brackets, so fields are counted from the last one.
+// "PID (name) S ppid ...": the name may hold spaces and brackets, so fields are counted from the
+// last one.
 std::optional<Stat> ReadStat(const std::string& proc, uint32_t pid) {
   const auto text = ReadAll(proc + "/" + std::to_string(pid) + "/stat");
   if (!text.has_value()) return std::nullopt;
@@ -54,9 +55,9 @@ std::optional<Stat> ReadStat(const std::string& proc, uint32_t pid) {
   std::istringstream fields(text->substr(name_end + 1));
   Stat stat;
   std::string skipped;
-  fields >> stat.state;                                     // field 3
+  fields >> stat.state;  // field 3
   for (int field = 4; field < 22; ++field) fields >> skipped;
-  if (!(fields >> stat.start_ticks)) return std::nullopt;   // field 22
+  if (!(fields >> stat.start_ticks)) return std::nullopt;  // field 22
   return stat;
 }
 
@@ -71,8 +72,10 @@ model::ProcessState StateOf(const model::Recording& recording, const std::string
   if (recording.process_end == model::ProcessEnd::kExec) return ProcessState::kExec;
   if (!IsThisPlace(recording, proc)) return ProcessState::kUnknown;
   const std::optional<Stat> stat = ReadStat(proc, recording.pid);
-  if (!stat.has_value()) return IsHidden(recording.pid) ? ProcessState::kUnknown : ProcessState::kKilled;
-  const bool runs = stat->start_ticks == recording.start_ticks && stat->state != 'Z' && stat->state != 'X';
+  if (!stat.has_value())
+    return IsHidden(recording.pid) ? ProcessState::kUnknown : ProcessState::kKilled;
+  const bool runs =
+      stat->start_ticks == recording.start_ticks && stat->state != 'Z' && stat->state != 'X';
   return runs ? ProcessState::kRunning : ProcessState::kKilled;
 }
 

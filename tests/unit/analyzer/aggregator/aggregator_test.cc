@@ -12,8 +12,8 @@
 namespace heapecho::aggregator {
 namespace {
 
-using ::heapecho::testing::NameByAddress;
 using ::heapecho::testing::InMemoryRecording;
+using ::heapecho::testing::NameByAddress;
 using ::heapecho::testing::StackOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -58,8 +58,10 @@ TEST(Aggregator, AddsUpLiveBlocksWeightByWeight) {
 TEST(Aggregator, TakesAllocatedAndPeakFromTheStacksTotals) {
   InMemoryRecording recording(1);
   recording.AddStack({0x10});
-  recording->stacks[1].allocated = {.bytes = 900, .objects = 9, .bytes_variance = 4, .objects_variance = 3};
-  recording->stacks[1].peak = {.bytes = 300, .objects = 3, .bytes_variance = 2, .objects_variance = 1};
+  recording->stacks[1].allocated = {
+      .bytes = 900, .objects = 9, .bytes_variance = 4, .objects_variance = 3};
+  recording->stacks[1].peak = {
+      .bytes = 300, .objects = 3, .bytes_variance = 2, .objects_variance = 1};
   const model::Report allocated = Aggregate({*recording}, {.value = model::Value::kAllocated});
   EXPECT_EQ(allocated.profile.total.bytes, 900);
   EXPECT_EQ(allocated.profile.total.bytes_variance, 4);
@@ -170,11 +172,12 @@ TEST(Aggregator, CountsInheritedBlocksOnceAtTheParent) {
   worker.AddBlock(worker.AddStack({0x10}), 1000, 3).inherited = true;
   worker.AddBlock(worker.AddStack({0x20}), 7, 1);
   for (const bool parent_first : {true, false}) {
-    const model::Report report = parent_first ? Aggregate({*master, *worker}) : Aggregate({*worker, *master});
+    const model::Report report =
+        parent_first ? Aggregate({*master, *worker}) : Aggregate({*worker, *master});
     EXPECT_THAT(BytesByStack(report.profile), ElementsAre(Pair("f10", 3000), Pair("f20", 7)));
-    EXPECT_FALSE(report.processes[0].parent_given);
-    EXPECT_TRUE(report.processes[1].parent_given);
+    EXPECT_EQ(report.processes[0].counted_elsewhere.bytes, 0);
     EXPECT_EQ(report.processes[1].inherited.bytes, 3000);
+    EXPECT_EQ(report.processes[1].counted_elsewhere.bytes, 3000);
     EXPECT_EQ(report.processes[1].live[0].bytes, 3007);
   }
 }
@@ -186,15 +189,36 @@ TEST(Aggregator, CountsInheritedBlocksWhereTheParentIsNotGiven) {
   EXPECT_THAT(BytesByStack(Aggregate({*worker}).profile), ElementsAre(Pair("f10", 3000)));
 }
 
+// Two workers without their master: the block that both inherited is one block.
+TEST(Aggregator, CountsABlockThatSiblingsInheritedOnce) {
+  InMemoryRecording one(2), two(3);
+  for (InMemoryRecording* worker : {&one, &two}) {
+    (*worker)->parent_id.bytes[0] = 1;
+    worker->AddBlock(worker->AddStack({0x10}), 1000, 3).inherited = true;
+    worker->AddBlock(worker->AddStack({0x20}), 7, 1);
+  }
+  const model::Report report = Aggregate({*one, *two});
+  EXPECT_THAT(BytesByStack(report.profile), ElementsAre(Pair("f10", 3000), Pair("f20", 14)));
+  EXPECT_EQ(report.profile.samples[0].estimate.bytes_variance, 3 * 2 * 1000.0 * 1000);
+  EXPECT_EQ(report.processes[0].counted_elsewhere.bytes, 0);
+  EXPECT_EQ(report.processes[1].counted_elsewhere.bytes, 3000);
+  // Of another boot it is another block.
+  two->boot_id.bytes[0] = 9;
+  EXPECT_THAT(BytesByStack(Aggregate({*one, *two}).profile),
+              ElementsAre(Pair("f10", 6000), Pair("f20", 14)));
+}
+
 TEST(Aggregator, TakesWhatIsStillInheritedOutOfThePeak) {
   InMemoryRecording master(1), worker(2);
   worker->parent_id = master->id;
   const model::StackId stack = worker.AddStack({0x10});
-  worker->stacks[stack.value].peak = {.bytes = 5000, .objects = 5, .bytes_variance = 0, .objects_variance = 0};
+  worker->stacks[stack.value].peak = {
+      .bytes = 5000, .objects = 5, .bytes_variance = 0, .objects_variance = 0};
   worker.AddBlock(stack, 1000, 3).inherited = true;
   const Options peak{.value = model::Value::kPeak};
   EXPECT_THAT(BytesByStack(Aggregate({*worker}, peak).profile), ElementsAre(Pair("f10", 5000)));
-  EXPECT_THAT(BytesByStack(Aggregate({*worker, *master}, peak).profile), ElementsAre(Pair("f10", 2000)));
+  EXPECT_THAT(BytesByStack(Aggregate({*worker, *master}, peak).profile),
+              ElementsAre(Pair("f10", 2000)));
 }
 
 TEST(Aggregator, LeavesARecordingThatWasGivenTwiceOut) {
@@ -213,11 +237,12 @@ TEST(Aggregator, PassesOnWhatIsWrongWithARecording) {
   recording->recording_end = model::RecordingEnd::kDiskFull;
   recording->recording_end_errno = 28;
   recording->identity.notes = {"a note"};
-  EXPECT_THAT(Aggregate({*recording}).profile.warnings,
-              ElementsAre("r1.heapecho: cut off",
-                          "r1.heapecho: the recording ends before the process does: the disk or the quota "
-                          "was full (error 28)",
-                          "r1.heapecho: a note"));
+  EXPECT_THAT(
+      Aggregate({*recording}).profile.warnings,
+      ElementsAre("r1.heapecho: cut off",
+                  "r1.heapecho: the recording ends before the process does: the disk or the quota "
+                  "was full (error 28)",
+                  "r1.heapecho: a note"));
 }
 
 TEST(Aggregator, SummarizesEachProcessWithoutItsBulk) {
@@ -281,8 +306,9 @@ TEST_F(Filters, LeaveOtherProcessesOutOfTheSummary) {
 TEST_F(Filters, AddARootFrameThatSaysWhoseAStackIs) {
   EXPECT_THAT(BytesByStack(Aggregate({*one_}, {.by = By::kProcess}).profile),
               UnorderedElementsAre(Pair("app 101;f10", 1), Pair("app 101;f20", 2)));
-  EXPECT_THAT(BytesByStack(Aggregate({*one_}, {.by = By::kThread}).profile),
-              UnorderedElementsAre(Pair("app 101 thread 101;f10", 1), Pair("app 101 thread 77;f20", 2)));
+  EXPECT_THAT(
+      BytesByStack(Aggregate({*one_}, {.by = By::kThread}).profile),
+      UnorderedElementsAre(Pair("app 101 thread 101;f10", 1), Pair("app 101 thread 77;f20", 2)));
   EXPECT_THAT(BytesByStack(Aggregate({*one_}, {.by = By::kDomain}).profile),
               UnorderedElementsAre(Pair("malloc;f10", 1), Pair("arrow;f20", 2)));
 }
@@ -338,15 +364,15 @@ TEST(ParseWhere, TakesAlternativesAndConjunctions) {
 }
 
 TEST(ParseWhere, NamesWhatItDoesNotUnderstand) {
-  for (const auto& [text, complaint] : std::map<std::string, std::string>{
-           {"pid=x", "\"x\" is no number"},
-           {"pid=", "\"\" is no number"},
-           {"pid=-1", "\"-1\" is no number"},
-           {"thread=99999999999", "is no number"},
-           {"domain=heap", "no such domain"},
-           {"host=", "\"host=\" is none of"},
-           {"user=me", "\"user=me\" is none of"},
-           {"pid", "\"\" is no number"}}) {
+  for (const auto& [text, complaint] :
+       std::map<std::string, std::string>{{"pid=x", "\"x\" is no number"},
+                                          {"pid=", "\"\" is no number"},
+                                          {"pid=-1", "\"-1\" is no number"},
+                                          {"thread=99999999999", "is no number"},
+                                          {"domain=heap", "no such domain"},
+                                          {"host=", "\"host=\" is none of"},
+                                          {"user=me", "\"user=me\" is none of"},
+                                          {"pid", "\"\" is no number"}}) {
     const auto where = ParseWhere(text);
     ASSERT_FALSE(where.ok()) << text;
     EXPECT_THAT(std::string(where.status().message()), HasSubstr(complaint)) << text;

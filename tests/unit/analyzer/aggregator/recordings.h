@@ -36,8 +36,8 @@ class InMemoryRecording {
   }
 
   // Outermost frame first.
-  model::StackId AddStack(const std::vector<uint64_t>& addresses, model::Domain domain = model::Domain::kMalloc,
-                          uint16_t module = 1) {
+  model::StackId AddStack(const std::vector<uint64_t>& addresses,
+                          model::Domain domain = model::Domain::kMalloc, uint16_t module = 1) {
     uint32_t parent = 0;
     for (const uint64_t address : addresses) {
       recording_.native_nodes.push_back({parent, module, address});
@@ -69,8 +69,8 @@ class InMemoryRecording {
   model::Recording recording_;
 };
 
-// "f1000" at 0x1000 of any module; an address that ends in f is inlined in the function of the one that ends
-// in 0.
+// "f1000" at 0x1000 of any module; an address that ends in f is inlined in the function of the one
+// that ends in 0.
 inline std::vector<std::vector<model::Frame>> NameByAddress(const model::Module& module,
                                                             absl::Span<const uint64_t> addresses) {
   std::vector<std::vector<model::Frame>> result;

@@ -23,15 +23,20 @@ bool IsPlumbingName(const std::string& function) { return IsPlumbing(Native(func
 
 TEST(Plumbing, IsWhatPassesAnAllocationOn) {
   for (const char* name :
-       {"malloc", "calloc", "realloc", "strdup", "operator new(unsigned long)", "operator new[](unsigned long)",
+       {"malloc", "calloc", "realloc", "strdup", "operator new(unsigned long)",
+        "operator new[](unsigned long)",
         "std::vector<int, std::allocator<int> >::reserve(unsigned long)",
         "void std::vector<int, std::allocator<int> >::_M_realloc_insert<int const&>(int const&)",
-        "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >::_M_create(unsigned long&, "
+        "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> "
+        ">::_M_create(unsigned long&, "
         "unsigned long)",
-        "__gnu_cxx::new_allocator<int>::allocate(unsigned long, void const*)", "alloc::alloc::alloc",
-        "<alloc::vec::Vec<T> as core::iter::traits::collect::FromIterator<T>>::from_iter", "__rust_alloc",
-        "PyMem_RawMalloc", "_PyObject_Malloc", "PyType_GenericAlloc", "PyObject_Malloc",
-        "arrow::BaseMemoryPoolImpl<arrow::(anonymous namespace)::MimallocAllocator>::Allocate(long, long, unsigned "
+        "__gnu_cxx::new_allocator<int>::allocate(unsigned long, void const*)",
+        "alloc::alloc::alloc",
+        "<alloc::vec::Vec<T> as core::iter::traits::collect::FromIterator<T>>::from_iter",
+        "__rust_alloc", "PyMem_RawMalloc", "_PyObject_Malloc", "PyType_GenericAlloc",
+        "PyObject_Malloc",
+        "arrow::BaseMemoryPoolImpl<arrow::(anonymous "
+        "namespace)::MimallocAllocator>::Allocate(long, long, unsigned "
         "char**)",
         "arrow::AllocateBuffer(long, arrow::MemoryPool*)"}) {
     EXPECT_TRUE(IsPlumbingName(name)) << name;
@@ -41,13 +46,15 @@ TEST(Plumbing, IsWhatPassesAnAllocationOn) {
 }
 
 TEST(Plumbing, IsNotWhatOnlyMentionsIt) {
-  for (const char* name :
-       {"leak", "malloc_trim_everything", "my::malloc(int)", "load(std::vector<int, std::allocator<int> > const&)",
-        "void app::fill<std::vector<int> >(std::vector<int>&)", "std_helper(int)", "app::operator new_thing()",
-        "std::vector<int> app::load(int)", "app::Pool::operator()(int)", "bool app::operator< <int>(int)",
-        "(anonymous namespace)::grow()", "app::run()::{lambda(std::string)#1}::operator()(std::string) const",
-        "<app::Cart as core::iter::Iterator>::next", "PyList_Append", "list_resize", "arrow::Table::Slice(long)",
-        "0x1234", ""}) {
+  for (const char* name : {"leak", "malloc_trim_everything", "my::malloc(int)",
+                           "load(std::vector<int, std::allocator<int> > const&)",
+                           "void app::fill<std::vector<int> >(std::vector<int>&)",
+                           "std_helper(int)", "app::operator new_thing()",
+                           "std::vector<int> app::load(int)", "app::Pool::operator()(int)",
+                           "bool app::operator< <int>(int)", "(anonymous namespace)::grow()",
+                           "app::run()::{lambda(std::string)#1}::operator()(std::string) const",
+                           "<app::Cart as core::iter::Iterator>::next", "PyList_Append",
+                           "list_resize", "arrow::Table::Slice(long)", "0x1234", ""}) {
     EXPECT_FALSE(IsPlumbingName(name)) << name;
   }
   model::Frame python = Native("malloc");
@@ -58,11 +65,12 @@ TEST(Plumbing, IsNotWhatOnlyMentionsIt) {
 // frames: 0 main, 1 leak, 2 operator new, 3 leak again at another line, 4 load
 model::Profile MakeProfile() {
   model::Profile profile;
-  profile.frames = {Native("main"), Native("leak"), Native("operator new(unsigned long)"), Native("leak"),
-                    Native("load")};
+  profile.frames = {Native("main"), Native("leak"), Native("operator new(unsigned long)"),
+                    Native("leak"), Native("load")};
   profile.frames[1].line = 10;
   profile.frames[3].line = 20;
-  const auto add = [&](std::vector<model::FrameId> frames, double bytes, double objects, uint64_t age) {
+  const auto add = [&](std::vector<model::FrameId> frames, double bytes, double objects,
+                       uint64_t age) {
     model::Sample sample;
     sample.frames = std::move(frames);
     sample.estimate.bytes = bytes;

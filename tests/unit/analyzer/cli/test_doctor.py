@@ -30,6 +30,18 @@ def test_all_is_well_where_recordings_can_be_made(tmp_path):
     assert "PROBLEM" not in text
 
 
+def test_a_trial_recording_is_made_read_back_and_removed(tmp_path):
+    before = sorted(make_recordings(tmp_path).iterdir())
+    answer = heapecho("doctor", HEAPECHO_DIR=str(tmp_path))
+    assert answer.returncode == 0 and "a trial: recorded a program" in answer.stdout
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_trial_that_makes_no_recording_is_a_problem_with_the_librarys_own_words():
+    text = problems(heapecho("doctor", HEAPECHO_DIR="/proc/self"))
+    assert "a trial: no recording was made" in text and "it said: heapecho: " in text
+
+
 def test_a_directory_that_the_library_will_make_is_no_problem(tmp_path):
     answer = heapecho("doctor", HEAPECHO_DIR=str(tmp_path / "new" / "folder"))
     assert answer.returncode == 0 and "not there yet" in answer.stdout

@@ -32,8 +32,8 @@ TEST(Demangle, NamesThePartsOfAFunctionAfterTheFunction) {
 }
 
 TEST(Demangle, LeavesOtherNamesAsTheyAre) {
-  for (const char* name : {"malloc", "_Zebra", "_Rust", "_Z", "_R", "", "a.b", "runtime.mallocgc", "main.0", "7",
-                           ".cold", ".part.0", "f.", "f.unknown.1"}) {
+  for (const char* name : {"malloc", "_Zebra", "_Rust", "_Z", "_R", "", "a.b", "runtime.mallocgc",
+                           "main.0", "7", ".cold", ".part.0", "f.", "f.unknown.1"}) {
     EXPECT_EQ(Demangle(name), name);
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions whose places the symbolizer's tests know: hidden labels name the addresses, MARK comments the
-// lines.
+// Functions whose places the symbolizer's tests know: hidden labels name the addresses, MARK
+// comments the lines.
 #define HERE(label) asm volatile(".globl " #label "\n.hidden " #label "\n" #label ":\n nop")
 
 namespace fixture {
@@ -35,8 +35,8 @@ extern "C" __attribute__((noinline, noclone)) void plain_c() {
 }
 extern "C" void __plain_c_alias() __attribute__((weak, alias("plain_c")));
 
-// What rustc's two schemes make of shop::cart::fill, and a function of hand-written assembly that has
-// neither type nor size.
+// What rustc's two schemes make of shop::cart::fill, and a function of hand-written assembly that
+// has neither type nor size.
 asm(R"(
   .text
   .globl _ZN4shop4cart4fill17h0123456789abcdefE

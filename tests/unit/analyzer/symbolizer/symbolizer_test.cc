@@ -25,7 +25,8 @@ using ::testing::IsEmpty;
 const std::string kShapes = SHAPES;
 
 // The address of a symbol or label, from the fixture's own symbol table.
-uint64_t AddressOf(const std::string& name, const std::string& file = kShapes + "/full/libfixture.so") {
+uint64_t AddressOf(const std::string& name,
+                   const std::string& file = kShapes + "/full/libfixture.so") {
   elf_version(EV_CURRENT);
   const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
   Elf* elf = elf_begin(fd, ELF_C_READ, nullptr);
@@ -65,8 +66,10 @@ model::Module Fixture(const std::string& shape, const std::string& build_id = BU
 }
 
 // Without the machine's own debug directories.
-std::unique_ptr<Symbolizer> Make(std::vector<std::string> debug_directories = {}, std::string sysroot = "") {
-  return MakeElfSymbolizer({.sysroot = std::move(sysroot), .debug_directories = std::move(debug_directories)});
+std::unique_ptr<Symbolizer> Make(std::vector<std::string> debug_directories = {},
+                                 std::string sysroot = "") {
+  return MakeElfSymbolizer(
+      {.sysroot = std::move(sysroot), .debug_directories = std::move(debug_directories)});
 }
 
 Frames At(Symbolizer& symbolizer, const model::Module& module, uint64_t address) {
@@ -124,9 +127,11 @@ TEST_F(Symbolization, ShowsInlinedFunctionsInnermostFirstWithTheirCallers) {
 
 TEST_F(Symbolization, AnswersInTheOrderAskedHoweverOften) {
   auto symbolizer = Make();
-  const uint64_t fill = AddressOf("at_fill"), c = AddressOf("at_plain_c"), local = AddressOf("at_local");
+  const uint64_t fill = AddressOf("at_fill"), c = AddressOf("at_plain_c"),
+                 local = AddressOf("at_local");
   for (int i = 0; i < 2; ++i) {
-    const std::vector<Frames> answers = symbolizer->Symbolize(Fixture("full"), {local, fill, c, local});
+    const std::vector<Frames> answers =
+        symbolizer->Symbolize(Fixture("full"), {local, fill, c, local});
     ASSERT_EQ(answers.size(), 4U);
     EXPECT_EQ(answers[0][0].function, "fixture::Local()");
     EXPECT_EQ(answers[1][0].function, "fixture::Cart::Fill(int)");
@@ -137,9 +142,11 @@ TEST_F(Symbolization, AnswersInTheOrderAskedHoweverOften) {
 
 TEST_F(Symbolization, NamesRustFunctionsWithoutHashes) {
   auto symbolizer = Make();
-  EXPECT_EQ(FunctionAt(*symbolizer, Fixture("full"), AddressOf("_ZN4shop4cart4fill17h0123456789abcdefE")),
-            "shop::cart::fill");
-  EXPECT_EQ(FunctionAt(*symbolizer, Fixture("full"), AddressOf("_RNvNtCs6GmmlP4bgsG_4shop4cart5empty") + 1),
+  EXPECT_EQ(
+      FunctionAt(*symbolizer, Fixture("full"), AddressOf("_ZN4shop4cart4fill17h0123456789abcdefE")),
+      "shop::cart::fill");
+  EXPECT_EQ(FunctionAt(*symbolizer, Fixture("full"),
+                       AddressOf("_RNvNtCs6GmmlP4bgsG_4shop4cart5empty") + 1),
             "shop::cart::empty");
 }
 
@@ -150,7 +157,8 @@ TEST_F(Symbolization, PrefersTheGlobalNameAmongAliases) {
 
 TEST_F(Symbolization, LetsAFunctionWithoutASizeReachToTheNextOne) {
   auto symbolizer = Make();
-  EXPECT_EQ(FunctionAt(*symbolizer, Fixture("full"), AddressOf("unsized_function") + 2), "unsized_function");
+  EXPECT_EQ(FunctionAt(*symbolizer, Fixture("full"), AddressOf("unsized_function") + 2),
+            "unsized_function");
   EXPECT_EQ(FunctionAt(*symbolizer, Fixture("full"), AddressOf("after_unsized")), "after_unsized");
 }
 
@@ -199,7 +207,8 @@ TEST_F(Symbolization, DoesNotBelieveALibraryThatWasReplaced) {
     EXPECT_THAT(FunctionAt(*symbolizer, module, AddressOf(label)), HasSubstr("0x"));
   ASSERT_EQ(symbolizer->Warnings().size(), 1U);
   EXPECT_THAT(symbolizer->Warnings()[0], HasSubstr(module.path + " was replaced since"));
-  EXPECT_THAT(symbolizer->Warnings()[0], HasSubstr(std::string("build-id ") + BUILD_ID + ", now fedcba98"));
+  EXPECT_THAT(symbolizer->Warnings()[0],
+              HasSubstr(std::string("build-id ") + BUILD_ID + ", now fedcba98"));
 }
 
 TEST_F(Symbolization, DoesNotBelieveABuildIdWhereNoneWasRecorded) {
@@ -223,8 +232,9 @@ TEST_F(Symbolization, WarnsOnceAboutAMissingFile) {
   const model::Module module = Fixture("gone");
   EXPECT_EQ(FunctionAt(*symbolizer, module, 0x1234), "0x1234");
   EXPECT_EQ(FunctionAt(*symbolizer, module, 0x5678), "0x5678");
-  EXPECT_THAT(symbolizer->Warnings(),
-              ElementsAre(module.path + " is not on this machine; its frames are shown by address"));
+  EXPECT_THAT(
+      symbolizer->Warnings(),
+      ElementsAre(module.path + " is not on this machine; its frames are shown by address"));
 }
 
 TEST_F(Symbolization, FindsAFileThatTheKernelCallsDeleted) {
@@ -285,14 +295,16 @@ TEST_F(Symbolization, SaysWhatIsNoElfFileAndWhatHasNoPath) {
   EXPECT_EQ(FunctionAt(*symbolizer, module, 0x10), "0x10");
   ASSERT_EQ(symbolizer->Warnings().size(), 3U);
   EXPECT_THAT(symbolizer->Warnings()[0], HasSubstr("is no ELF file"));
-  EXPECT_THAT(symbolizer->Warnings()[1], HasSubstr("libfixture.so was recorded without its folder"));
+  EXPECT_THAT(symbolizer->Warnings()[1],
+              HasSubstr("libfixture.so was recorded without its folder"));
   EXPECT_THAT(symbolizer->Warnings()[2], HasSubstr("a module without a name"));
 }
 
 TEST_F(Symbolization, SurvivesALibraryThatIsCutShort) {
   std::ifstream in(kShapes + "/full/libfixture.so", std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  const std::vector<uint64_t> addresses = {AddressOf("at_fill"), AddressOf("at_innermost"), 0, UINT64_MAX};
+  const std::vector<uint64_t> addresses = {AddressOf("at_fill"), AddressOf("at_innermost"), 0,
+                                           UINT64_MAX};
   for (size_t size = 0; size < bytes.size(); size += 97) {
     const fs::path path = directory_ / std::to_string(size);
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(size));

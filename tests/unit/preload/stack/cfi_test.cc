@@ -29,7 +29,9 @@ class Bytes {
     const auto* bytes = reinterpret_cast<const uint8_t*>(&value);
     data_.insert(data_.end(), bytes, bytes + sizeof(value));
   }
-  void Put(const std::vector<uint8_t>& bytes) { data_.insert(data_.end(), bytes.begin(), bytes.end()); }
+  void Put(const std::vector<uint8_t>& bytes) {
+    data_.insert(data_.end(), bytes.begin(), bytes.end());
+  }
   template <typename T>
   void Patch(size_t at, T value) {
     std::memcpy(data_.data() + at, &value, sizeof(value));
@@ -45,7 +47,8 @@ struct Shape {
   std::string augmentation = "zR";
   uint8_t encoding = 0x00;  // absolute, 8 bytes
   uint8_t return_column = kReturnAddress;
-  std::vector<uint8_t> common = {0x0c, 7, 8, 0x80 | kReturnAddress, 1};  // CFA = rsp + 8, RA at CFA - 8
+  std::vector<uint8_t> common = {0x0c, 7, 8, 0x80 | kReturnAddress,
+                                 1};  // CFA = rsp + 8, RA at CFA - 8
   std::vector<uint8_t> program;
   bool table = true;
 };
@@ -211,7 +214,8 @@ TEST(FrameDescription, KnowsSignalFramesPersonalitiesAndNoAugmentationAtAll) {
   EXPECT_FALSE(description.signal_frame);
 }
 
-Row RowOf(const std::vector<uint8_t>& program, uintptr_t offset = 0, CfiResult expected = CfiResult::kDone) {
+Row RowOf(const std::vector<uint8_t>& program, uintptr_t offset = 0,
+          CfiResult expected = CfiResult::kDone) {
   Shape shape;
   shape.table = false;
   shape.program = program;
@@ -239,8 +243,8 @@ TEST(FindRow, HoldsFromTheInstructionAfterWhichItIsWritten) {
 }
 
 TEST(FindRow, AdvancesByOneTwoAndFourBytes) {
-  const std::vector<uint8_t> program = {0x02, 10,   0x0e, 16,  0x03, 20,   0, 0x0e,
-                                        24,   0x04, 30,   0,   0,    0,    0x0e, 32};
+  const std::vector<uint8_t> program = {0x02, 10,   0x0e, 16, 0x03, 20, 0,    0x0e,
+                                        24,   0x04, 30,   0,  0,    0,  0x0e, 32};
   EXPECT_EQ(RowOf(program, 9).cfa_value, 8);
   EXPECT_EQ(RowOf(program, 10).cfa_value, 16);
   EXPECT_EQ(RowOf(program, 30).cfa_value, 24);
@@ -248,7 +252,8 @@ TEST(FindRow, AdvancesByOneTwoAndFourBytes) {
 }
 
 TEST(FindRow, RestoresRegistersAndRows) {
-  // remember; def_cfa_offset 64; offset rbx at -24; advance 1; restore_state; advance 1; restore rbx
+  // remember; def_cfa_offset 64; offset rbx at -24; advance 1; restore_state; advance 1; restore
+  // rbx
   const std::vector<uint8_t> program = {0x0a, 0x0e, 64, 0x83, 3, 0x41, 0x0b, 0x83, 4, 0x41, 0xc3};
   EXPECT_EQ(RowOf(program, 0).cfa_value, 64);
   EXPECT_EQ(RowOf(program, 0).value[kRbx], -24);
@@ -271,9 +276,9 @@ TEST(FindRow, KnowsTheRareInstructions) {
   EXPECT_EQ(RowOf({0x15, kRbx, 0x7e}).value[kRbx], 16);
   EXPECT_EQ(RowOf({0x2e, 48}).cfa_value, 8);
   EXPECT_EQ(RowOf({0x90, 1}).kind[kReturnAddress], RuleKind::kAt);
-  RowOf({0x3f}, 0, CfiResult::kBeyondUs);                                  // no such instruction
+  RowOf({0x3f}, 0, CfiResult::kBeyondUs);  // no such instruction
   RowOf({0x0c, kRbp, 0xff, 0xff, 0xff, 0xff, 0x7f}, 0, CfiResult::kBeyondUs);  // an absurd offset
-  RowOf({0x0c, kRbp}, 0, CfiResult::kCorrupt);                             // cut off
+  RowOf({0x0c, kRbp}, 0, CfiResult::kCorrupt);                                 // cut off
 }
 
 class OneStep {
@@ -328,8 +333,8 @@ TEST(StepByRow, EvaluatesTheExpressionOfALinkageTable) {
 
 TEST(StepByRow, EvaluatesConstantsSumsAndFetches) {
   // rbx is at what the CFA pushes, plus 16; r12 is 300 - 45; r13 is -5 + 2
-  OneStep step({0x10, kRbx, 2, 0x23, 16, 0x16, kR12, 6, 0x0a, 0x2c, 1, 0x08, 45, 0x1c,
-                0x16, kR13, 4, 0x09, 0xfb, 0x32, 0x22});
+  OneStep step({0x10, kRbx, 2,    0x23, 16,   0x16, kR12, 6,    0x0a, 0x2c, 1,
+                0x08, 45,   0x1c, 0x16, kR13, 4,    0x09, 0xfb, 0x32, 0x22});
   ASSERT_EQ(step.Run(), CfiResult::kDone);
   EXPECT_EQ(step.registers().value[kRbx], 1003u);
   EXPECT_EQ(step.registers().value[kR12], 255u);
@@ -339,9 +344,9 @@ TEST(StepByRow, EvaluatesConstantsSumsAndFetches) {
 TEST(StepByRow, SaysWhatItCannotKnow) {
   EXPECT_EQ(OneStep({0x0c, kRbx, 8}).Run(), CfiResult::kUnknownRegister);
   EXPECT_EQ(OneStep({0x0f, 2, 0x73, 8}).Run(), CfiResult::kUnknownRegister);  // breg3
-  EXPECT_EQ(OneStep({0x0f, 1, 0x06}).Run(), CfiResult::kCorrupt);             // a fetch from nothing
+  EXPECT_EQ(OneStep({0x0f, 1, 0x06}).Run(), CfiResult::kCorrupt);  // a fetch from nothing
   EXPECT_EQ(OneStep({0x0f, 0}).Run(), CfiResult::kCorrupt);
-  EXPECT_EQ(OneStep({0x0f, 2, 0x12, 0x12}).Run(), CfiResult::kBeyondUs);      // dup
+  EXPECT_EQ(OneStep({0x0f, 2, 0x12, 0x12}).Run(), CfiResult::kBeyondUs);       // dup
   EXPECT_EQ(OneStep({0x0f, 3, 0x38, 0x06, 0x96}).Run(), CfiResult::kCorrupt);  // what lies at 8
   EXPECT_EQ(OneStep({0x07, kReturnAddress}).Run(), CfiResult::kOutermost);
 }
@@ -386,14 +391,14 @@ TEST(CompactRow, SaysTheSameAsTheRow) {
 TEST(CompactRow, HasNoFormForWhatOneWordCannotSay) {
   EXPECT_EQ(Compact({0x0c, kRbx, 16}).base(), CompactRow::kNone);
   EXPECT_EQ(Compact({0x0c, kRsp, 0x80, 0x80, 0x80, 0x08}).base(), CompactRow::kNone);
-  EXPECT_EQ(Compact({0x90, 2}).base(), CompactRow::kNone);        // the return address elsewhere
+  EXPECT_EQ(Compact({0x90, 2}).base(), CompactRow::kNone);  // the return address elsewhere
   EXPECT_EQ(Compact({0x09, kRbp, kR12}).base(), CompactRow::kNone);
-  EXPECT_EQ(Compact({0x87, 2}).base(), CompactRow::kNone);        // a rule for rsp itself
+  EXPECT_EQ(Compact({0x87, 2}).base(), CompactRow::kNone);  // a rule for rsp itself
   EXPECT_EQ(Compact({0x0f, 2, 0x76, 0x78}).base(), CompactRow::kNone);
 }
 
-// A copy of a real library's segment with its CFI, between pages that cannot be touched. All pointers in
-// it are relative, so that it describes code as far away as the copy is.
+// A copy of a real library's segment with its CFI, between pages that cannot be touched. All
+// pointers in it are relative, so that it describes code as far away as the copy is.
 class MovedSection {
  public:
   explicit MovedSection(uintptr_t code) {
@@ -401,8 +406,8 @@ class MovedSection {
     const size_t bytes = original_.high - original_.low;
     const size_t pages = (bytes + 4095) & ~size_t{4095};
     mapped_ = pages + 2 * 4096;
-    memory_ = static_cast<char*>(
-        mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    memory_ =
+        static_cast<char*>(mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     EXPECT_NE(static_cast<void*>(memory_), MAP_FAILED);
     EXPECT_EQ(mprotect(memory_ + 4096, pages, PROT_READ | PROT_WRITE), 0);
     // The end touches the page behind; what it was aligned to keeps its alignment to words.
@@ -500,7 +505,8 @@ TEST(CorruptFrameInformation, NeverLeadsOutsideOfItsSegment) {
         ++by_libunwind;
       }
     }
-    for (auto it = changes.rbegin(); it != changes.rend(); ++it) moved.bytes()[it->first] = it->second;
+    for (auto it = changes.rbegin(); it != changes.rend(); ++it)
+      moved.bytes()[it->first] = it->second;
   }
   EXPECT_GT(steps, 1000);
   EXPECT_GT(by_libunwind, 100);

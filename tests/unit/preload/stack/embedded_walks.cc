@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A library for a running Python: wraps the interpreter's allocators and compares walks at some of their
-// calls. Loaded and driven by embedded_walks.py.
+// A library for a running Python: wraps the interpreter's allocators and compares walks at some of
+// their calls. Loaded and driven by embedded_walks.py.
 #include <dlfcn.h>
 #include <string.h>
 

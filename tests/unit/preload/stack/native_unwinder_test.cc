@@ -41,7 +41,8 @@ void heapecho_test_rbp_in_register(void (*call)());
 void heapecho_test_without_cfi(void (*call)());
 void heapecho_test_trapping_leaf();
 int heapecho_test_call_single_stepped(int (*call)(int), int argument);
-int heapecho_test_lazily_bound(int argument);  // in a library of its own
+int heapecho_test_lazily_bound(int argument);  // these two in libraries of their own
+size_t heapecho_test_own_frames(uintptr_t* first);
 }
 
 namespace heapecho::stack {
@@ -174,7 +175,8 @@ TEST_F(NativeUnwinder, AgreesInASignalHandler) {
 
 TEST_F(NativeUnwinder, AgreesInAHandlerOnAnotherStackAboveOrBelow) {
   constexpr size_t kSize = 256 * 1024;
-  void* const memory = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const memory =
+      mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   stack_t stack{};
   stack_t before{};
@@ -218,12 +220,10 @@ TEST_F(NativeUnwinder, AgreesInCallbacksThroughTheCLibrary) {
   std::bsearch(&key, numbers, std::size(numbers), sizeof(numbers[0]), CompareNumbers);
 }
 
-void AddAtEachStep(int) {
-  AddHere();
-}
+void AddAtEachStep(int) { AddHere(); }
 
-// Every instruction of a call through a lazily bound stub, of the loader's resolver behind it, and of the
-// prologues and epilogues on the way.
+// Every instruction of a call through a lazily bound stub, of the loader's resolver behind it, and
+// of the prologues and epilogues on the way.
 TEST_F(NativeUnwinder, AgreesAtEachInstructionOfALazilyBoundCall) {
   WithHandler(SIGTRAP, 0, AddAtEachStep, [] {
     EXPECT_EQ(heapecho_test_call_single_stepped(heapecho_test_lazily_bound, 40), 42);
@@ -252,8 +252,8 @@ TEST_F(NativeUnwinder, AgreesInThreads) {
   AddHere();
 }
 
-__attribute__((noinline)) void Prepare(ucontext_t* context, void* memory, size_t size, ucontext_t* next,
-                                       void (*body)()) {
+__attribute__((noinline)) void Prepare(ucontext_t* context, void* memory, size_t size,
+                                       ucontext_t* next, void (*body)()) {
   ASSERT_EQ(getcontext(context), 0);
   context->uc_stack.ss_sp = memory;
   context->uc_stack.ss_size = size;
@@ -272,7 +272,8 @@ void Coroutine() {
 TEST_F(NativeUnwinder, AgreesInCoroutines) {
   constexpr size_t kSize = 128 * 1024;
   for (int i = 0; i < 3; ++i) {
-    void* const memory = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const memory =
+        mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(memory, MAP_FAILED);
     Prepare(&g_coroutine_context, memory, kSize, &g_main_context, Coroutine);
     ASSERT_EQ(swapcontext(&g_main_context, &g_coroutine_context), 0);
@@ -315,7 +316,8 @@ TEST_F(NativeUnwinder, LetsLibunwindStepOverOperatorsThatItDoesNotKnow) {
   const auto& steps = base::g_counters[static_cast<size_t>(base::Counter::k_unwind_libunwind)];
   const uint64_t before = steps.load();
   heapecho_test_cfa_by_rare_operators([] {
-    heapecho_test_cfa_by_rbx([] { heapecho_test_cfa_by_rare_operators([] { Recurse(2, AddHere); }); });
+    heapecho_test_cfa_by_rbx(
+        [] { heapecho_test_cfa_by_rare_operators([] { Recurse(2, AddHere); }); });
   });
   EXPECT_EQ(g_tally.broken, 0);
   EXPECT_EQ(steps.load() - before, 2u);
@@ -355,8 +357,8 @@ TEST_F(NativeUnwinderAlone, SaysBrokenAtCodeWithoutFrameInformation) {
 }
 
 TEST_F(NativeUnwinderAlone, SaysBrokenAtGeneratedCode) {
-  void* const code = mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const code =
+      mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(code, MAP_FAILED);
   // sub rsp, 8; call rdi; add rsp, 8; ret
   const unsigned char bytes[] = {0x48, 0x83, 0xec, 8, 0xff, 0xd7, 0x48, 0x83, 0xc4, 8, 0xc3};
@@ -385,6 +387,15 @@ TEST_F(NativeUnwinderAlone, EndsCleanlyAtTheOutermostFrame) {
   EXPECT_FALSE(g_walk.broken);
   EXPECT_FALSE(g_walk.truncated);
   EXPECT_NE(g_frames[g_walk.count - 1].cfa, 0u);
+}
+
+TEST_F(NativeUnwinderAlone, CountsTheLeadingFramesOfItsOwnLibrary) {
+  uintptr_t first = 0;
+  EXPECT_EQ(heapecho_test_own_frames(&first), 2u);
+  uintptr_t start = 0, end = 0;
+  ASSERT_TRUE(ModuleRangeOf(reinterpret_cast<uintptr_t>(&Recurse), &start, &end));
+  EXPECT_GE(first, start);
+  EXPECT_LT(first, end);
 }
 
 TEST_F(NativeUnwinderAlone, CfasRise) {
@@ -541,8 +552,8 @@ TEST_F(NativeUnwinderAlone, UsesAtMostOneKibibyteOfTheCallersStack) {
   }
 }
 
-// A filter of system calls ends the process at any other than those that a walk may make: no mapping, no
-// opening, no futex. Exit status 3: the kernel has no such filters.
+// A filter of system calls ends the process at any other than those that a walk may make: no
+// mapping, no opening, no futex. Exit status 3: the kernel has no such filters.
 void WalkUnderAFilter() {
   const auto allow = [](uint32_t number) {
     return std::array<sock_filter, 2>{{BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),

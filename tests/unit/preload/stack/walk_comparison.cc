@@ -35,12 +35,13 @@ void Say(Comparison* comparison, const char* format, ...) {
   const size_t used = strlen(comparison->difference);
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(comparison->difference + used, sizeof(comparison->difference) - used, format, arguments);
+  vsnprintf(comparison->difference + used, sizeof(comparison->difference) - used, format,
+            arguments);
   va_end(arguments);
 }
 
-// libunwind does not say of a frame whose CFI is good that it is a signal's. What a handler returns to is
-// known by its instructions: mov $15, %rax; syscall (rt_sigreturn), as debuggers know it.
+// libunwind does not say of a frame whose CFI is good that it is a signal's. What a handler returns
+// to is known by its instructions: mov $15, %rax; syscall (rt_sigreturn), as debuggers know it.
 bool IsSignalReturn(uintptr_t ip) {
   static constexpr unsigned char kReturn[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
   Dl_info here{};
@@ -58,7 +59,8 @@ void Compare(const Walks& walks, size_t room, Comparison* comparison) {
   if (walk.count != expected) Say(comparison, "%u frames, not %zu; ", walk.count, expected);
   if (walk.truncated != (walks.reference_count > room)) Say(comparison, "truncated wrongly; ");
   if (!walk.truncated && walk.broken != (walks.reference_end < 0)) {
-    Say(comparison, "broken is %d where libunwind ends with %d; ", walk.broken, walks.reference_end);
+    Say(comparison, "broken is %d where libunwind ends with %d; ", walk.broken,
+        walks.reference_end);
   }
   for (size_t i = 0; i < walk.count && i < expected; ++i) {
     const ReferenceFrame& reference = walks.reference[i];

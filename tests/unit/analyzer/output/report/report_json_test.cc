@@ -84,8 +84,10 @@ TEST(ReportJson, IsValidWhateverARecordingHolds) {
 }
 
 TEST(ReportJson, OfNothingHasItsKeys) {
-  EXPECT_EQ(json::parse(ReportJson({})),
-            json({{"schema", 1}, {"recordings", json::array()}, {"sites", json::array()}, {"warnings", json::array()}}));
+  EXPECT_EQ(json::parse(ReportJson({})), json({{"schema", 1},
+                                               {"recordings", json::array()},
+                                               {"sites", json::array()},
+                                               {"warnings", json::array()}}));
 }
 
 }  // namespace

@@ -43,11 +43,22 @@ TEST(ReportText, ShowsAsManyFunctionsAndFramesAsAsked) {
                               "       ... 1 more caller\n"));
 }
 
+TEST(ReportText, ShowsAFunctionThatCallsItselfOnceWhateverTheLines) {
+  model::Report report = GunicornReport();
+  report.profile.frames.push_back(report.profile.frames[2]);
+  report.profile.frames.back().line = 99;
+  const auto outer = static_cast<uint32_t>(report.profile.frames.size() - 1);
+  report.profile.samples[0].frames[9] = {outer};
+  EXPECT_THAT(ReportText(report), HasSubstr("shop::leak(int) (_shop.so) leak.cc:88, 2 times\n"));
+}
+
 TEST(ReportText, SaysWhatRecordingCost) {
   model::Report report = GunicornReport();
   report.processes[0].recording.own_ns = 250'000'000;
   report.processes[1].recording.cpu_ns = 100'000'000'000;
-  EXPECT_THAT(ReportText(report), HasSubstr("What recording cost: 0.25 s of 100.0 s CPU time (0.2 %), 384 KiB on disk"));
+  EXPECT_THAT(
+      ReportText(report),
+      HasSubstr("What recording cost: 0.25 s of 100.0 s CPU time (0.2 %), 384 KiB on disk"));
 }
 
 TEST(ReportText, SaysThatThereIsNoRecording) {

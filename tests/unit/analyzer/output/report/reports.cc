@@ -13,15 +13,17 @@ namespace {
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr double kMiB = 1 << 20;
 
-model::Estimate MakeEstimate(double bytes, double objects, double bytes_error, double objects_error) {
+model::Estimate MakeEstimate(double bytes, double objects, double bytes_error,
+                             double objects_error) {
   return {.bytes = bytes,
           .objects = objects,
           .bytes_variance = bytes_error * bytes_error,
           .objects_variance = objects_error * objects_error};
 }
 
-model::ProcessSummary MakeProcess(uint8_t id, uint32_t pid, uint32_t ppid, model::ProcessState state,
-                                  uint64_t seconds, const model::Estimate& live) {
+model::ProcessSummary MakeProcess(uint8_t id, uint32_t pid, uint32_t ppid,
+                                  model::ProcessState state, uint64_t seconds,
+                                  const model::Estimate& live) {
   model::ProcessSummary process;
   process.name = "gunicorn";
   process.state = state;
@@ -35,7 +37,8 @@ model::ProcessSummary MakeProcess(uint8_t id, uint32_t pid, uint32_t ppid, model
   recording.ppid = ppid;
   recording.process_start_ns = 99 * kSecond;
   recording.begin_ns = 100 * kSecond;
-  recording.begin_realtime_ns = (1'763'690'400 + uint64_t{id}) * kSecond;  // 2025-11-21T02:00:00Z and id
+  recording.begin_realtime_ns =
+      (1'763'690'400 + uint64_t{id}) * kSecond;  // 2025-11-21T02:00:00Z and id
   recording.last_event_ns = recording.begin_ns + seconds * kSecond;
   recording.interval_now = 524288;
   recording.samples = 1000U * id;
@@ -45,12 +48,14 @@ model::ProcessSummary MakeProcess(uint8_t id, uint32_t pid, uint32_t ppid, model
   recording.allocated = process.allocated[0];
   recording.identity.host = "web-1";
   recording.identity.executable = "/usr/bin/python3.11";
-  recording.identity.command = {"/usr/bin/python3", "/usr/local/bin/gunicorn", "-w", "2", "shop.wsgi"};
+  recording.identity.command = {"/usr/bin/python3", "/usr/local/bin/gunicorn", "-w", "2",
+                                "shop.wsgi"};
   recording.counters = {{"no_scratch_buffer", 0}, {"stack_unknown", 0}, {"events_dropped", 0}};
   return process;
 }
 
-model::Frame MakeFrame(std::string function, std::string module, std::string file = "", uint32_t line = 0) {
+model::Frame MakeFrame(std::string function, std::string module, std::string file = "",
+                       uint32_t line = 0) {
   model::Frame frame;
   frame.function = std::move(function);
   frame.module = std::move(module);
@@ -59,8 +64,8 @@ model::Frame MakeFrame(std::string function, std::string module, std::string fil
   return frame;
 }
 
-void AddSample(model::Report* report, const std::vector<uint32_t>& frames, const model::Estimate& estimate,
-               uint64_t oldest_s, uint32_t interesting) {
+void AddSample(model::Report* report, const std::vector<uint32_t>& frames,
+               const model::Estimate& estimate, uint64_t oldest_s, uint32_t interesting) {
   model::Profile& profile = report->profile;
   model::Sample sample;
   for (const uint32_t frame : frames) sample.frames.push_back({frame});
@@ -90,35 +95,38 @@ void AddSample(model::Report* report, const std::vector<uint32_t>& frames, const
 
 model::Report GunicornReport() {
   model::Report report;
-  report.processes.push_back(
-      MakeProcess(1, 4100, 1, model::ProcessState::kRunning, 7500, MakeEstimate(20 * kMiB, 20000, 2e5, 200)));
-  report.processes.push_back(
-      MakeProcess(2, 4101, 4100, model::ProcessState::kKilled, 800, MakeEstimate(812 * kMiB, 1.5e6, 1.2e7, 9000)));
+  report.processes.push_back(MakeProcess(1, 4100, 1, model::ProcessState::kRunning, 7500,
+                                         MakeEstimate(20 * kMiB, 20000, 2e5, 200)));
+  report.processes.push_back(MakeProcess(2, 4101, 4100, model::ProcessState::kKilled, 800,
+                                         MakeEstimate(812 * kMiB, 1.5e6, 1.2e7, 9000)));
   report.processes.push_back(
       MakeProcess(3, 4102, 4100, model::ProcessState::kExited, 45, MakeEstimate(0, 0, 0, 0)));
   model::ProcessSummary& killed = report.processes[1];
   killed.recording.parent_id = report.processes[0].recording.id;
-  killed.recording.identity.container = "3f2a91c07b44d1e2f3a4b5c6d7e8f90112233445566778899aabbccddeeff001";
+  killed.recording.identity.container =
+      "3f2a91c07b44d1e2f3a4b5c6d7e8f90112233445566778899aabbccddeeff001";
   killed.recording.identity.cgroup_limit = uint64_t{2} << 30;
   killed.recording.counters[1].value = 12345;
   killed.recording.torn_live = 1;
   killed.inherited = MakeEstimate(15 * kMiB, 15000, 1e5, 100);
-  killed.parent_given = true;
+  killed.counted_elsewhere = killed.inherited;
   report.processes[2].recording.exit_status = 3;
 
   report.profile.frames = {
-      MakeFrame("main", "python3.11"),                                                // 0
-      MakeFrame("_PyEval_EvalFrameDefault", "python3.11"),                            // 1
-      MakeFrame("shop::leak(int)", "_shop.so", "/src/shop/leak.cc", 88),              // 2
-      MakeFrame("operator new(unsigned long)", "libstdc++.so.6"),                     // 3
-      MakeFrame("0x1a2b", "libfoo.so"),                                               // 4
-      MakeFrame("list_resize", "python3.11"),                                         // 5
+      MakeFrame("main", "python3.11"),                                    // 0
+      MakeFrame("_PyEval_EvalFrameDefault", "python3.11"),                // 1
+      MakeFrame("shop::leak(int)", "_shop.so", "/src/shop/leak.cc", 88),  // 2
+      MakeFrame("operator new(unsigned long)", "libstdc++.so.6"),         // 3
+      MakeFrame("0x1a2b", "libfoo.so"),                                   // 4
+      MakeFrame("list_resize", "python3.11"),                             // 5
   };
-  AddSample(&report, {0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 3}, MakeEstimate(700 * kMiB, 1.2e6, 1.1e7, 8000), 780, 2);
+  AddSample(&report, {0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 3},
+            MakeEstimate(700 * kMiB, 1.2e6, 1.1e7, 8000), 780, 2);
   AddSample(&report, {0, 1, 2, 3}, MakeEstimate(100 * kMiB, 1e5, 1e6, 500), 30, 2);
   AddSample(&report, {0, 1, 5}, MakeEstimate(15 * kMiB, 2e5, 1e5, 50), 7400, 5);
   AddSample(&report, {0, 4}, MakeEstimate(2 * kMiB, 3, 1e5, 1), 0, 4);
-  report.profile.warnings = {"/usr/lib/libfoo.so is not on this machine; its frames are shown by address"};
+  report.profile.warnings = {
+      "/usr/lib/libfoo.so is not on this machine; its frames are shown by address"};
   return report;
 }
 

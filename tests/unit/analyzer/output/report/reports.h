@@ -6,8 +6,8 @@
 
 namespace heapecho::output {
 
-// A gunicorn master, which runs, and two of its workers: one killed, one that exited. The first worker
-// inherited a block, lost some samples, and ran in a container with a limit.
+// A gunicorn master, which runs, and two of its workers: one killed, one that exited. The first
+// worker inherited a block, lost some samples, and ran in a container with a limit.
 model::Report GunicornReport();
 
 // One frame whose names hold a newline, an escape, a quote and bytes that are no UTF-8.

@@ -96,7 +96,9 @@ TEST_F(Liveness, DoesNotKnowOfOtherBootsAndNamespaces) {
   EXPECT_EQ(StateOf(other, proc_), ProcessState::kUnknown);
 }
 
-TEST_F(Liveness, DoesNotKnowWithoutProc) { EXPECT_EQ(StateOf(recording_, "/nonexistent"), ProcessState::kUnknown); }
+TEST_F(Liveness, DoesNotKnowWithoutProc) {
+  EXPECT_EQ(StateOf(recording_, "/nonexistent"), ProcessState::kUnknown);
+}
 
 TEST_F(Liveness, TakesAStatThatCannotBeReadForNoProcess) {
   fs::create_directories(proc_ / std::to_string(kNoSuchPid));
@@ -115,7 +117,8 @@ TEST(LivenessOfAChild, IsRunningUntilItIsKilled) {
   std::erase(boot_id, '-');
   model::Recording recording;
   for (size_t i = 0; i < 16 && boot_id.size() == 32; ++i)
-    recording.boot_id.bytes[i] = static_cast<uint8_t>(std::stoi(boot_id.substr(2 * i, 2), nullptr, 16));
+    recording.boot_id.bytes[i] =
+        static_cast<uint8_t>(std::stoi(boot_id.substr(2 * i, 2), nullptr, 16));
   struct stat status {};
   stat("/proc/self/ns/pid", &status);
   recording.pid_namespace = static_cast<uint32_t>(status.st_ino);
