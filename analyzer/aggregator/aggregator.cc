@@ -176,7 +176,7 @@ struct Aggregator::State {
   void AddAllocateEvents(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   Key KeyOf(const Bulk& bulk, model::StackId stack, MergedStacks::Importer* importer,
             uint32_t process, uint32_t thread) const;
-  bool ByThread() const { return options.by == By::kThread || !options.where.threads.empty(); }
+  bool ByThread() const { return aggregator::ByThread(options); }
   std::vector<std::string> ProcessLabels() const;
 
   const Options options;

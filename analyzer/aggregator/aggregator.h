@@ -61,6 +61,11 @@ struct Options {
 // cannot be answered.
 absl::Status Check(const Options& options);
 
+// Whether threads are told apart.
+bool ByThread(const Options& options);
+// Whether the recordings that are added must have their events; else totals and live blocks answer.
+bool NeedsEvents(const Options& options);
+
 // Names of the frames at addresses of one module: for each address at least one frame, innermost
 // first (what symbolizer::Symbolizer::Symbolize returns).
 using SymbolizeFn = absl::FunctionRef<std::vector<std::vector<model::Frame>>(

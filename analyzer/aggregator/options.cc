@@ -69,9 +69,16 @@ absl::StatusOr<Where> ParseWhere(absl::string_view text) {
   return where;
 }
 
+bool ByThread(const Options& options) {
+  return options.by == By::kThread || !options.where.threads.empty();
+}
+
+bool NeedsEvents(const Options& options) {
+  return options.value == model::Value::kAllocated && ByThread(options);
+}
+
 absl::Status Check(const Options& options) {
-  const bool threads = options.by == By::kThread || !options.where.threads.empty();
-  if (threads && options.value == model::Value::kPeak) {
+  if (ByThread(options) && options.value == model::Value::kPeak) {
     return absl::InvalidArgumentError(
         "the peak is not recorded by thread: ask for live, or leave the thread out");
   }

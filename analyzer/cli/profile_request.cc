@@ -130,10 +130,12 @@ absl::StatusOr<model::Report> LoadReport(const ProfileRequest& request) {
   }
   Progress progress;
   aggregator::Aggregator aggregator(request.options);
+  const reader::Events events =
+      aggregator::NeedsEvents(request.options) ? reader::Events::kKeep : reader::Events::kCheck;
   std::vector<std::string> unreadable;
   for (size_t i = 0; i < files->size(); ++i) {
     progress.Show("reading recording", i + 1, files->size());
-    absl::StatusOr<model::Recording> recording = reader::ReadRecording((*files)[i]);
+    absl::StatusOr<model::Recording> recording = reader::ReadRecording((*files)[i], events);
     if (recording.ok()) {
       const model::ProcessState state = reader::StateOf(*recording);
       aggregator.Add(*std::move(recording), state);

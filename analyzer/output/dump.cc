@@ -178,7 +178,7 @@ void DumpModules(const std::vector<model::Module>& modules, Writer& out) {
 }
 
 void DumpStacks(const model::Recording& recording, Writer& out) {
-  std::vector<std::string> names(65536);  // by module id
+  std::vector<std::string> names(recording.modules.empty() ? 1 : recording.modules.back().id + 1);
   for (const model::Module& module : recording.modules) {
     const std::string base = module.path.substr(module.path.rfind('/') + 1);
     names[module.id] = base.empty() ? absl::StrCat("module-", module.id) : Word(base);

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
 #include "analyzer/reader/parts.h"
@@ -25,9 +26,9 @@ bool IsWhole(const wire::ModuleRecord& record, size_t bytes_left) {
 }
 
 void Take(const wire::ModuleRecord& record, std::string_view tail,
-          std::vector<model::Module*>& by_id, std::vector<model::Module>& modules,
+          absl::flat_hash_map<uint16_t, model::Module*>& by_id, std::vector<model::Module>& modules,
           Complaints& complaints) {
-  model::Module*& slot = by_id[record.id];
+  model::Module*& slot = by_id[record.id];  // null: not met yet
   switch (static_cast<wire::ModuleRecordKind>(record.kind)) {
     case wire::ModuleRecordKind::kLoaded: {
       if (slot != nullptr) {
@@ -57,7 +58,7 @@ void ReadModules(Source& source, const Part& part, model::Recording& recording,
                  Complaints& complaints) {
   constexpr size_t kMostModules = 65535;
   const std::vector<uint8_t> log = ReadLog(source, part);
-  std::vector<model::Module*> by_id(kMostModules + 1);
+  absl::flat_hash_map<uint16_t, model::Module*> by_id;
   // The pointers above stay valid: the list never grows past what is reserved.
   recording.modules.reserve(std::min(kMostModules, log.size() / sizeof(wire::ModuleRecord)));
   size_t at = 0;

@@ -10,6 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "analyzer/model/recording.h"
 #include "analyzer/reader/complaints.h"
+#include "analyzer/reader/reader.h"
 #include "analyzer/reader/sections.h"
 #include "analyzer/reader/source.h"
 #include "preload/wire/format.h"
@@ -39,7 +40,7 @@ void ReadModules(Source& source, const Part& part, model::Recording& recording,
 // samples.cc. Stack ids are those of the file until ResolveStacks() has seen all stacks.
 void ReadLive(Source& source, const Part& part, model::Recording& recording,
               Complaints& complaints);
-void ReadEvents(Source& source, const Part& part, model::Recording& recording,
+void ReadEvents(Source& source, const Part& part, Events events, model::Recording& recording,
                 Complaints& complaints);
 void ResolveStacks(model::Recording& recording, Complaints& complaints);
 

@@ -59,7 +59,7 @@ void CheckStaticWords(const wire::FileHeader& header, const Source& source,
   }
 }
 
-absl::StatusOr<model::Recording> Parse(Source& source, const std::string& name) {
+absl::StatusOr<model::Recording> Parse(Source& source, const std::string& name, Events events) {
   wire::FileHeader header;
   if (absl::Status status = LoadHeader(source, name, &header); !status.ok()) return status;
 
@@ -72,7 +72,7 @@ absl::StatusOr<model::Recording> Parse(Source& source, const std::string& name) 
   ReadHeader(header, recording, complaints);
 
   const Sections sections(header, source, complaints);
-  ReadEvents(source, sections.Find(SectionKind::kEvents), recording, complaints);
+  ReadEvents(source, sections.Find(SectionKind::kEvents), events, recording, complaints);
   ReadLive(source, sections.Find(SectionKind::kLive), recording, complaints);
   ReadStacks(source, sections.Find(SectionKind::kStacks), header.peak_mark, recording, complaints);
   ReadNodes(source, sections.Find(SectionKind::kNativeNodes), recording, complaints);
@@ -96,15 +96,15 @@ absl::StatusOr<model::Recording> Parse(Source& source, const std::string& name) 
 
 }  // namespace
 
-absl::StatusOr<model::Recording> ReadRecording(const std::string& path) {
+absl::StatusOr<model::Recording> ReadRecording(const std::string& path, Events events) {
   absl::StatusOr<std::unique_ptr<Source>> source = OpenFile(path);
   if (!source.ok()) return source.status();
-  return Parse(**source, path);
+  return Parse(**source, path, events);
 }
 
 absl::StatusOr<model::Recording> ParseRecording(absl::Span<const uint8_t> bytes,
-                                                const std::string& name) {
-  return Parse(*MemorySource(bytes), name);
+                                                const std::string& name, Events events) {
+  return Parse(*MemorySource(bytes), name, events);
 }
 
 }  // namespace heapecho::reader

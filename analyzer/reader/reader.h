@@ -18,12 +18,18 @@
 
 namespace heapecho::reader {
 
+// Events are most of a recording and few questions need them: kCheck reads them all, so that what is torn is
+// counted and the last moment known, and keeps none.
+enum class Events { kKeep, kCheck };
+
 // Reads without mapping, so the file may be written, truncated or removed meanwhile. NotFound,
 // PermissionDenied and the like when it cannot be opened; InvalidArgument when it is no recording.
-absl::StatusOr<model::Recording> ReadRecording(const std::string& path);
+absl::StatusOr<model::Recording> ReadRecording(const std::string& path,
+                                               Events events = Events::kKeep);
 
 // The same from memory; `name` stands for the path in the result and in errors.
 absl::StatusOr<model::Recording> ParseRecording(absl::Span<const uint8_t> bytes,
-                                                const std::string& name);
+                                                const std::string& name,
+                                                Events events = Events::kKeep);
 
 }  // namespace heapecho::reader

@@ -110,12 +110,12 @@ void ReadLive(Source& source, const Part& part, model::Recording& recording, Com
   recording.torn_live += unread;
 }
 
-void ReadEvents(Source& source, const Part& part, model::Recording& recording,
+void ReadEvents(Source& source, const Part& part, Events events, model::Recording& recording,
                 Complaints& complaints) {
   if (part.records == 0) return;
   const uint64_t per_block =
       (part.record_size - sizeof(wire::BlockHeader)) / sizeof(wire::EventRecord);
-  recording.events.reserve(MostEvents(source, part));
+  if (events == Events::kKeep) recording.events.reserve(MostEvents(source, part));
   SecondLook second_look(source);
   for (const Block& block : FindBlocks(source, part, complaints)) {
     const Part records = {
@@ -145,6 +145,8 @@ void ReadEvents(Source& source, const Part& part, model::Recording& recording,
             ++recording.torn_events;
             return;
           }
+          recording.last_event_ns = std::max(recording.last_event_ns, record.time_ns);
+          if (events == Events::kCheck) return;
           const bool allocate = record.kind == static_cast<uint8_t>(wire::EventKind::kAllocate);
           recording.events.push_back(
               {.kind = allocate ? model::Event::Kind::kAllocate : model::Event::Kind::kFree,
@@ -157,7 +159,6 @@ void ReadEvents(Source& source, const Part& part, model::Recording& recording,
                .interval = record.interval,
                .thread = record.thread,
                .stack = {record.stack}});
-          recording.last_event_ns = std::max(recording.last_event_ns, record.time_ns);
         });
   }
   const auto earlier = [](const model::Event& a, const model::Event& b) {

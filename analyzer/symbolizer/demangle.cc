@@ -59,6 +59,11 @@ bool IsMangled(absl::string_view name) {
 }
 
 std::string Demangle(std::string name) {
+  // A symbol table spells versions out: name@VERSION, name@@VERSION. A stripped library's does not, and the same
+  // function should have the same name.
+  if (const size_t version = name.find('@'); version != 0 && version != std::string::npos) {
+    name.resize(version);
+  }
   name.resize(WithoutSuffixes(name).size());
   if (!IsMangled(name) || name.size() > kMaxLength) return name;
   // Rust first: its old scheme is valid C++ too, with the hash as a last component and $-escapes.

@@ -49,8 +49,8 @@ constexpr uint64_t kShortNs = 10 * kSecond;
 constexpr uint64_t kShortRssKiB = 32 << 10;
 
 constexpr uint64_t kControlNs = 100 * kMillisecond;
-// A slow path that took longer was interrupted; its time is not the sampler's.
-constexpr uint64_t kLongestOwnNs = 100000;
+// One event in so many is timed, and stands for the others.
+constexpr uint64_t kTimedEvents = 16;
 
 struct Scratch {
   stack::NativeFrame native[wire::kMaxNativeFrames];
@@ -365,6 +365,25 @@ void ControlInterval(uint64_t now) {
   g.recording.MirrorCounters();
 }
 
+// What an event costs, for the automatic interval. CPU time of the thread, since on a busy machine most of the
+// time on the clock is somebody else's; asking for it is a system call, so one event in kTimedEvents pays it.
+class OwnTime {
+ public:
+  explicit OwnTime(ThreadState& thread) {
+    if (++thread.events % kTimedEvents == 0) start_ = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
+  }
+  ~OwnTime() {
+    if (start_ == 0) return;
+    const uint64_t took = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start_;
+    g.own_ns.fetch_add(took * kTimedEvents, kRelaxed);
+  }
+  OwnTime(const OwnTime&) = delete;
+  OwnTime& operator=(const OwnTime&) = delete;
+
+ private:
+  uint64_t start_ = 0;
+};
+
 // --- The two events.
 
 bool IsInherited(const live::Block& block) {
@@ -385,6 +404,7 @@ uint32_t IntervalOfSample(ThreadState& thread, size_t size) {
 __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t size) {
   const uint32_t interval = IntervalOfSample(thread, size);
   if (interval == 0) return;
+  const OwnTime own_time(thread);
   const uint64_t start = Now();
   Scratch* scratch = g.scratch.Take();
   if (scratch == nullptr) {
@@ -453,14 +473,13 @@ __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t s
     ThinIfNearlyFull();
     BeginFileIfDue(start);
   }
-  const uint64_t took = Now() - start;
-  g.own_ns.fetch_add(took < kLongestOwnNs ? took : kLongestOwnNs, kRelaxed);
   ControlInterval(start);
   MirrorHeader(start);
 }
 
 // A sampled block is gone: out of the totals, out of the mirror, its slot free for the next.
 void Freed(const live::Block& block, uint32_t slot) {
+  const OwnTime own_time(t_state);
   const uint64_t now = Now();
   stack::Interner::Use use(g.interner);
   const double weight = sampler::SampleWeight(block.size, block.interval);
@@ -482,8 +501,6 @@ void Freed(const live::Block& block, uint32_t slot) {
                            .domain = static_cast<uint8_t>(wire::Domain::kMalloc),
                            .reserved = 0,
                            .check = 0});
-  const uint64_t took = Now() - now;
-  g.own_ns.fetch_add(took < kLongestOwnNs ? took : kLongestOwnNs, kRelaxed);
   MirrorHeader(now);
 }
 
@@ -546,6 +563,8 @@ __attribute__((noinline)) void FreeingSlow(void* block) {
 Reallocation BeginReallocation(void* block) {
   Reallocation taken;
   taken.slot = live::kNoSlot;
+  // Most that come here only share a slot of the filter with a sampled block.
+  if (!g.live.Contains(reinterpret_cast<uintptr_t>(block))) return taken;
   Guard guard(t_state);
   if (IsOurs()) taken.slot = g.live.Take(reinterpret_cast<uintptr_t>(block), &taken.block);
   return taken;

@@ -19,6 +19,7 @@ struct ThreadState {
   uint32_t thread_id;  // the kernel's
   uint32_t ordinal;    // which of the process's threads this is; picks the event writer
   uint32_t epoch;      // of the process it was seeded in; another one: seed again
+  uint8_t events;      // sampled events so far, modulo 256; every so many one is timed
   bool guarded;        // inside a slow path: allocations are not sampled, sampled blocks are still removed
 };
 static_assert(sizeof(ThreadState) <= 64, "64 bytes of TLS a thread");

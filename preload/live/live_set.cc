@@ -127,6 +127,18 @@ uint32_t LiveSet::Insert(const Block& block) {
   return slot;
 }
 
+bool LiveSet::Contains(uintptr_t address) const {
+  if (capacity_ == 0) return false;
+  const uint32_t home = HomeOf(address);
+  const uint32_t reach = strayed_[home].load(kRelaxed) == 0 ? 1 : kMostBuckets;
+  for (uint32_t distance = 0; distance < reach; ++distance) {
+    for (const auto& slot : buckets_[(home + distance) & bucket_mask_].keys) {
+      if (slot.load(kRelaxed) >> 16 == address) return true;
+    }
+  }
+  return false;
+}
+
 uint32_t LiveSet::Take(uintptr_t address, Block* block) {
   if (capacity_ == 0) return kNoSlot;
   const uint32_t home = HomeOf(address);

@@ -42,6 +42,9 @@ class LiveSet {
   // when the set is full (counted), or the address does not fit (counted).
   uint32_t Insert(const Block& block);
 
+  // Whether a block at `address` is in: a few loads, for those that the free filter could not tell.
+  bool Contains(uintptr_t address) const;
+
   // Takes the block at `address` out. kNoSlot if there is none. Otherwise the caller owns the slot until it
   // hands it back by Release(), after it has made its mirror forget the slot.
   uint32_t Take(uintptr_t address, Block* block);

@@ -116,7 +116,7 @@ struct FileHeader {
   uint64_t peak_ns;
   uint32_t peak_mark;       // StackRecord::peak_* is the stack's share of the peak only at this mark
   uint32_t threads_seen;
-  uint64_t own_ns;          // time spent in slow paths, as this process measured it
+  uint64_t own_ns;          // CPU time of sampled events, as this process estimates it
   uint64_t cpu_ns;          // CPU time of the process at the last look
 
   Section sections[kMaxSections];  // section_count of them; kind, size and offset are static

@@ -3,6 +3,7 @@
 
 import os
 import stat
+import subprocess
 
 import pytest
 
@@ -79,6 +80,31 @@ def test_disable_records_nothing(directory):
     assert len(harness.recordings(directory)) == 1
 
 
+def test_keep_prunes_the_oldest_ended_recordings(directory):
+    work(directory, HEAPECHO_INTERVAL="64")
+    first = harness.only_recording(directory)
+    size = first.stat().st_blocks * 512
+    for _ in range(4):
+        work(directory, HEAPECHO_INTERVAL="64", HEAPECHO_KEEP=str(int(2.5 * size)))
+    left = harness.recordings(directory)
+    assert first not in left
+    # What is kept when a file begins, and the file that began.
+    assert sum(path.stat().st_blocks * 512 for path in left) <= 3.6 * size
+
+
+def test_keep_never_prunes_what_still_runs(directory):
+    running = subprocess.Popen([harness.program("steady_work"), "wait"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, env=harness.recording_environment(directory, 64))
+    assert running.stdout.readline() == b"ready\n"
+    its = harness.only_recording(directory)
+    for _ in range(3):
+        work(directory, HEAPECHO_INTERVAL="64", HEAPECHO_KEEP="1MiB")
+    assert its.exists()
+    running.communicate(timeout=harness.DEADLINE_S)
+    assert running.returncode == 7
+    assert its.exists()
+
+
 def test_the_directory_is_made_and_recordings_are_their_owners_alone(tmp_path):
     directory = tmp_path / "made"
     os.umask(0o022)
@@ -92,6 +118,7 @@ def test_the_directory_is_made_and_recordings_are_their_owners_alone(tmp_path):
 @pytest.mark.parametrize("variable, value", [
     ("HEAPECHO_INTERVAL", "often"), ("HEAPECHO_INTERVAL", "-1"), ("HEAPECHO_INTERVAL", "0"),
     ("HEAPECHO_BUDGET", "64Q"), ("HEAPECHO_BUDGET", "99999999999999999999"), ("HEAPECHO_SHORT", "maybe"),
+    ("HEAPECHO_KEEP", "99999999999999999999"),
     ("HEAPECHO_DISABLE", "yes")])
 def test_nonsense_costs_one_line_that_names_it_and_the_program_is_recorded(variable, value, directory):
     done = work(directory, **{variable: value})

@@ -2,7 +2,6 @@
 """Programs that do what profilers trip over: the same output and status with and without the preload, and, where
 a program says its truth, the recording agrees to the last block."""
 
-import re
 import signal
 
 import pytest
@@ -17,7 +16,6 @@ OUTPUT_ONLY = {
     "signal_storm": [20000 if harness.FULL else 3000],
     "malloc_contract": [],
     "bad_alloc": [],
-    "own_allocator": [],
 }
 WITH_TRUTH = {
     "alternate_stack": [],
@@ -30,17 +28,13 @@ WITH_TRUTH = {
 }
 
 
-def without_pids(output: bytes) -> bytes:
-    return re.sub(rb'"pid": \d+', b'"pid": 0', output)
-
-
 def run_both(name: str, arguments: list, directory, interval: int, **extra):
     """Runs it without and with the preload, and holds the one against the other."""
     command = [harness.program(name), *arguments]
     without = harness.execute(command, harness.plain_environment())
     done = harness.execute(command, harness.recording_environment(directory, interval, **extra))
     assert done.returncode == without.returncode
-    assert without_pids(done.stdout) == without_pids(without.stdout)
+    assert harness.without_pids(done.stdout) == harness.without_pids(without.stdout)
     assert done.stderr == without.stderr
     return done
 

@@ -44,6 +44,12 @@ print(subprocess.check_output(["/bin/echo", "child"]).decode().strip())
 sys.exit(3)
 """
 
+POOL = """
+import multiprocessing
+with multiprocessing.get_context("fork").Pool(3) as pool:
+    print(sum(pool.map(len, [["x" * n] * n for n in range(500)])))
+"""
+
 ARROW = """
 import pyarrow as pa, pyarrow.parquet as pq
 table = pa.table({"n": list(range(100000)), "text": ["row %d" % n for n in range(100000)]})
@@ -135,6 +141,18 @@ def test_an_interpreter_runs_as_without(interpreter, directory):
     assert (recording.header.process_end, recording.header.exit_status) in ((wire.EXITED, 3), (wire.EXITED, -1))
     assert recording.header.live_bytes > 0
     harness.report(named[0])
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS, ids=name_of)
+def test_a_pool_of_forked_workers_works_and_each_knows_its_parent(interpreter, directory):
+    """Without a thread of its own in the library, forking warns of none (Python 3.12 and later look)."""
+    done = run_both([interpreter, "-W", "error", "-c", POOL], directory, 1024, None)
+    assert done.stdout == b"124750\n" and done.returncode == 0
+    heads = [wire.Recording(path).header for path in harness.recordings(directory)]
+    (master,) = [head for head in heads if head.parent_id == bytes(16)]
+    workers = [head for head in heads if head is not master]
+    assert len(workers) == 3
+    assert all(head.parent_id == master.id and head.ppid == master.pid for head in workers)
 
 
 @pytest.mark.parametrize("pool", ["default", "system"])

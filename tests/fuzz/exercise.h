@@ -20,11 +20,16 @@ class Exerciser {
   // output can write. Else one sentence.
   std::string Run(absl::Span<const uint8_t> bytes);
 
+  // The same without the outputs, for bytes by the ten thousand.
+  std::string RunReader(absl::Span<const uint8_t> bytes);
+
   size_t errors() const { return errors_; }          // runs that ended with a clear error
   size_t recordings() const { return recordings_; }  // runs that gave a recording
   size_t different() const { return seen_.size(); }  // and how many different ones these were
 
  private:
+  std::string Run(absl::Span<const uint8_t> bytes, bool with_outputs);
+
   size_t errors_ = 0, recordings_ = 0;
   std::unordered_set<size_t> seen_;  // by hash of their dump
 };

@@ -44,7 +44,15 @@ __attribute__((noinline)) uint64_t Compute(uint64_t seed, int depth) {
   return seed;
 }
 
+void MaskAlarm(int how) {
+  sigset_t alarm;
+  sigemptyset(&alarm);
+  sigaddset(&alarm, SIGALRM);
+  pthread_sigmask(how, &alarm, nullptr);
+}
+
 void* Run(void* argument) {
+  MaskAlarm(SIG_UNBLOCK);
   const uint64_t expected = Compute(1, 20);
   unsigned char* kept[16] = {};
   for (size_t i = 0; g_signals.load(std::memory_order_relaxed) < g_wanted; ++i) {
@@ -63,6 +71,7 @@ void* Run(void* argument) {
   t_in_allocator = 1;
   for (unsigned char* block : kept) free(block);
   t_in_allocator = 0;
+  MaskAlarm(SIG_BLOCK);  // the C library frees as the thread ends
   return argument;
 }
 
@@ -70,17 +79,14 @@ void* Run(void* argument) {
 
 int main(int argc, char** argv) {
   g_wanted = truth::Argument(argc, argv, 1, 3000);
-  // The starting thread waits with the signal blocked, so that only the two others are interrupted.
-  sigset_t alarm;
-  sigemptyset(&alarm);
-  sigaddset(&alarm, SIGALRM);
+  // Only the two others are interrupted, and only in code of this program.
+  MaskAlarm(SIG_BLOCK);
   struct sigaction action = {};
   action.sa_handler = Handle;
   action.sa_flags = SA_RESTART;
   sigaction(SIGALRM, &action, nullptr);
   pthread_t threads[2];
   for (pthread_t& thread : threads) pthread_create(&thread, nullptr, Run, nullptr);
-  pthread_sigmask(SIG_BLOCK, &alarm, nullptr);
   const itimerval often = {{0, 100}, {0, 100}};
   setitimer(ITIMER_REAL, &often, nullptr);
   for (pthread_t thread : threads) pthread_join(thread, nullptr);

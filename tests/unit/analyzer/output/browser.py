@@ -110,7 +110,9 @@ class Browser:
                   features=[{"name": "prefers-color-scheme", "value": scheme}])
         self._events = []
         self.errors = []
-        self.call("Page.navigate", url=f"file://{os.path.abspath(path)}")
+        answer = self.call("Page.navigate", url=f"file://{os.path.abspath(path)}")
+        if "errorText" in answer:
+            raise RuntimeError(f"{path}: {answer['errorText']}")
         self._wait_for("Page.loadEventFired")
 
     def evaluate(self, expression):

@@ -42,6 +42,19 @@ TEST(Reader, FindsNothingWrongWithAWholeRecording) {
   EXPECT_THAT(Parse(SmallRecording()).warnings, IsEmpty());
 }
 
+TEST(Reader, LeavesNothingButTheEventsOutWhenTheyAreOnlyChecked) {
+  const std::vector<uint8_t> bytes = SmallRecording().Build();
+  const auto whole = ParseRecording(bytes, "test");
+  const auto checked = ParseRecording(bytes, "test", Events::kCheck);
+  ASSERT_TRUE(whole.ok() && checked.ok());
+  EXPECT_FALSE(whole->events.empty());
+  EXPECT_THAT(checked->events, IsEmpty());
+  EXPECT_EQ(checked->last_event_ns, whole->last_event_ns);
+  EXPECT_EQ(checked->torn_events, whole->torn_events);
+  EXPECT_EQ(checked->live_blocks.size(), whole->live_blocks.size());
+  EXPECT_EQ(checked->stacks.size(), whole->stacks.size());
+}
+
 TEST(Reader, ReadsAnEmptyRecording) {
   const model::Recording recording = Parse(RecordingBuilder());
   EXPECT_THAT(recording.warnings, IsEmpty());

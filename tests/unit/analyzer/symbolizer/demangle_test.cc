@@ -23,6 +23,12 @@ TEST(Demangle, ShowsRustsNewSchemeWithoutDisambiguators) {
   EXPECT_EQ(Demangle("_RNvNtCs6GmmlP4bgsG_4shop4cart5empty"), "shop::cart::empty");
 }
 
+TEST(Demangle, LeavesSymbolVersionsOut) {
+  EXPECT_EQ(Demangle("__libc_start_main@@GLIBC_2.34"), "__libc_start_main");
+  EXPECT_EQ(Demangle("memcpy@GLIBC_2.2.5"), "memcpy");
+  EXPECT_EQ(Demangle("_ZNSs4swapERSs@@GLIBCXX_3.4"), "std::string::swap(std::string&)");
+}
+
 TEST(Demangle, NamesThePartsOfAFunctionAfterTheFunction) {
   EXPECT_EQ(Demangle("_ZN7fixture4Cart4FillEi.part.0"), "fixture::Cart::Fill(int)");
   EXPECT_EQ(Demangle("_ZN7fixture4Cart4FillEi.isra.0.cold"), "fixture::Cart::Fill(int)");

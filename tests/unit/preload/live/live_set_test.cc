@@ -26,10 +26,13 @@ TEST(LiveSet, FindsWhatWasPutInExactlyOnce) {
   EXPECT_TRUE(MayBeSampled(0x1000));
   Block block;
   EXPECT_EQ(set.Take(0x2000, &block), kNoSlot);
+  EXPECT_TRUE(set.Contains(0x1000));
+  EXPECT_FALSE(set.Contains(0x2000));
   ASSERT_EQ(set.Take(0x1000, &block), slot);
   EXPECT_EQ(block.size, 123u);
   EXPECT_EQ(block.stack, 7u);
   EXPECT_FALSE(MayBeSampled(0x1000));
+  EXPECT_FALSE(set.Contains(0x1000));
   EXPECT_EQ(set.Take(0x1000, &block), kNoSlot);
   set.Release(slot);
   EXPECT_EQ(set.size(), 0u);
