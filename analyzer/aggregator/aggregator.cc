@@ -18,6 +18,7 @@
 #include "analyzer/aggregator/merged_stacks.h"
 #include "analyzer/aggregator/namer.h"
 #include "analyzer/aggregator/sites.h"
+#include "analyzer/aggregator/view.h"
 
 namespace heapecho::aggregator {
 namespace {
@@ -386,11 +387,17 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
     if (state.options.by == By::kThread)
       add(absl::StrCat(labels[key.process], " thread ", key.thread));
     if (state.options.by == By::kDomain) add(model::DomainName(key.domain));
+    std::vector<model::FrameId> frames;
+    namer.Append({key.leaf, key.python_leaf}, state.options.native, state.options.internals,
+                 &frames);
+    if (state.options.by == By::kView) {
+      std::string view = ViewOf(namer.Frames(frames));
+      add(view.empty() ? "[no request]" : std::move(view));
+    }
     if (key.flags & Key::kUnknownStack) add("[unknown stack]");
     if (key.flags & Key::kTruncated) add("[stack truncated]");
     if (key.flags & Key::kBroken) add("[stack broken]");
-    namer.Append({key.leaf, key.python_leaf}, state.options.native, state.options.internals,
-                 &sample.frames);
+    sample.frames.insert(sample.frames.end(), frames.begin(), frames.end());
     sample.domain = key.domain;
     sample.estimate = total.estimate;
     sample.oldest_ns = total.oldest_ns;
@@ -424,6 +431,7 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
                    });
   report.sites = Sites(profile, state.options.unit);
   report.groups = GroupSites(profile, state.options.unit);
+  report.own = GroupOwnCode(profile, state.options.unit);
   return report;
 }
 

@@ -29,8 +29,8 @@
 namespace heapecho::aggregator {
 
 // Adds a root frame to each stack that says whose it is.
-enum class By : uint8_t { kNone, kProcess, kThread, kDomain };
-absl::StatusOr<By> ParseBy(absl::string_view text);  // "process", "thread", "domain"; "": kNone
+enum class By : uint8_t { kNone, kProcess, kThread, kDomain, kView };  // view: see view.h
+absl::StatusOr<By> ParseBy(absl::string_view text);  // "process", "thread", "domain", "view"; "": kNone
 
 // What to count: everything that agrees with each list that is not empty.
 struct Where {

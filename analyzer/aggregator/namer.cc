@@ -138,6 +138,13 @@ void Namer::Append(const Leaves& leaves, Native native, bool internals,
         {shown == kImportFrame ? InternSynthetic(std::string(kImport)) : ids_[shown]});
 }
 
+std::vector<const model::Frame*> Namer::Frames(const std::vector<model::FrameId>& ids) const {
+  std::vector<const model::Frame*> frames;
+  frames.reserve(ids.size());
+  for (const model::FrameId id : ids) frames.push_back(frames_[id.value]);
+  return frames;
+}
+
 void Namer::Finish(model::Profile* profile) {
   std::vector<bool> used(index_.size());
   for (const model::Sample& sample : profile->samples)

@@ -40,7 +40,8 @@ class Namer {
   void Append(const Leaves& leaves, Native native, bool internals,
               std::vector<model::FrameId>* frames);
 
-  const model::Frame& frame(model::FrameId id) const { return *frames_[id.value]; }
+  // Those of ids that are not final yet.
+  std::vector<const model::Frame*> Frames(const std::vector<model::FrameId>& ids) const;
 
   // Gives the profile the frames that its samples have, sorted, and renumbers the samples' ones.
   void Finish(model::Profile* profile);
