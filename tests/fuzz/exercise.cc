@@ -66,6 +66,11 @@ void WriteOutputs(const model::Recording& recording) {
     aggregator::Options options;
     options.value = value;
     if (value == model::Value::kLive) options.by = aggregator::By::kThread;
+    if (value == model::Value::kAllocated) options.by = aggregator::By::kView;
+    if (value == model::Value::kPeak) {
+      options.native = aggregator::Native::kLeaf;
+      options.internals = true;
+    }
     aggregator::Aggregator aggregator(options);
     aggregator.Add(recording, model::ProcessState::kUnknown);
     const model::Report report = aggregator.Finish(NameByAddress, symbolizer::PythonLines);

@@ -115,6 +115,17 @@ TEST(PythonFrames, OfSeveralProcessesAreOneWhereTheirCodeIs) {
   EXPECT_EQ(profile.samples[0].estimate.bytes, 110);
 }
 
+TEST(PythonFrames, SayWhichRequestAStackAnswers) {
+  InMemoryRecording recording(1);
+  const uint32_t server = recording.AddCode("handle_request", "/x/gunicorn/workers/sync.py");
+  const uint32_t view = recording.AddCode("orders", "/srv/shop/views.py");
+  recording.AddBlock(recording.AddMixedStack({{0x10, true}}, {{server, 1, true}, {view, 2, false}}),
+                     100, 1);
+  recording.AddBlock(recording.AddStack({0x20}), 100, 1);
+  EXPECT_THAT(StacksOf(Aggregate({*recording}, {.by = By::kView}).profile),
+              ElementsAre("[no request];f20", "orders (shop/views.py);handle_request:1;orders:2"));
+}
+
 TEST(PythonFrames, AreMissedWithAWordAboutWhy) {
   InMemoryRecording recording(1);
   recording->identity.python_walk = "native-only: this Python has no GIL";
