@@ -43,12 +43,19 @@ void Python::Initialize(bool wanted, Changed changed) {
   }
 }
 
-void Python::ModuleMet(const Module& module) {
-  if (phase_.load(kRelaxed) != kNone || module.unloaded) return;
-  ElfImage image;
-  if (!ReadElfImage(module.start, module.end - module.start, &image) || image.dynamic == 0) return;
-  Look({.bias = module.bias, .dynamic = reinterpret_cast<const ElfW(Dyn)*>(image.dynamic)}, module.start,
-       module.end);
+__attribute__((noinline)) void Python::LookAtNewModules() {
+  for (uint32_t id = looked_at_.load(kRelaxed) + 1; phase_.load(kRelaxed) == kNone; ++id) {
+    Module module;
+    if (!ModuleOf(id, &module)) return;
+    looked_at_.store(id, kRelaxed);
+    ElfImage image;
+    if (module.unloaded || !ReadElfImage(module.start, module.end - module.start, &image) ||
+        image.dynamic == 0) {
+      continue;
+    }
+    Look({.bias = module.bias, .dynamic = reinterpret_cast<const ElfW(Dyn)*>(image.dynamic)},
+         module.start, module.end);
+  }
 }
 
 void Python::Look(const base::ExportingFile& file, uintptr_t start, uintptr_t end) {
@@ -116,9 +123,19 @@ void Python::Prove(uintptr_t thread_state, PythonFrame* scratch) {
   }
 }
 
+void Python::AfterFork() {
+  going_.store(0, kRelaxed);
+  uint32_t looking = kLooking;
+  phase_.compare_exchange_strong(looking, kNone, kRelaxed);
+}
+
 PythonWalk Python::Walk(uintptr_t sp, NativeFrame* native, const NativeWalk& native_walk,
                         PythonFrame* python) {
   uint32_t phase = phase_.load(std::memory_order_acquire);  // pairs with Look and Decide
+  if (phase == kNone && looked_at_.load(kRelaxed) != ModulesMet()) {
+    LookAtNewModules();
+    phase = phase_.load(std::memory_order_acquire);
+  }
   if (phase != kFound && phase != kWalking) return {};
   if (going_.load(std::memory_order_seq_cst) != 0 || !StillThere()) return {};
   const auto state = reinterpret_cast<uintptr_t>(interpreter_.thread_state());
