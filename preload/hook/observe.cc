@@ -109,15 +109,8 @@ void CodeWritten(size_t offset, size_t bytes) {
 
 uint32_t CodeIdOf(const stack::PythonFrame& frame) { return g.code.IdOf(g.python.interpreter(), frame); }
 
-// A recording that begins later has these among its facts.
-void PythonChanged() {
-  const char* const walk = g.python.verdict();
-  if (walk == nullptr) {
-    g.recording.AppendIdentity(wire::IdentityKey::kPython, g.python.version());
-  } else {
-    g.recording.AppendIdentity(wire::IdentityKey::kPythonWalk, walk);
-  }
-}
+// A recording that begins later has it among its facts.
+void PythonChanged(wire::IdentityKey key, const char* text) { g.recording.AppendIdentity(key, text); }
 
 void StackWritten(uint32_t stack) { g.recording.MirrorStack(stack, &g.interner.Totals(stack)); }
 
@@ -258,7 +251,9 @@ void BeginFileIfDue(uint64_t now) {
                    trouble.error != 0 ? number : nullptr);
     return;
   }
-  if (walk == nullptr && g.python.verdict() != nullptr) PythonChanged();  // decided meanwhile
+  if (walk == nullptr && g.python.verdict() != nullptr) {  // decided meanwhile
+    PythonChanged(wire::IdentityKey::kPythonWalk, g.python.verdict());
+  }
   MirrorEverything(now);
   g.file.store(kFileBegun, std::memory_order_release);  // pairs with ReleaseMirroredCode
 }

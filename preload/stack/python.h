@@ -21,8 +21,9 @@ namespace heapecho::stack {
 
 class Python {
  public:
-  // Told of an interpreter that was found and of what was decided, each once, by a thread within a hook.
-  using Changed = void (*)();
+  // Told of the interpreter that was found and of what was decided, each once (a program may load and unload several;
+  // the first one speaks for all), by a thread within a hook.
+  using Changed = void (*)(wire::IdentityKey key, const char* text);
 
   // From the library's constructor, after InitializeNativeUnwinder. Unless `wanted`, frames are left alone.
   void Initialize(bool wanted, Changed changed);
@@ -53,6 +54,7 @@ class Python {
   void Decide(Phase phase, const char* reason);
   void Prove(uintptr_t thread_state, PythonFrame* scratch);
   bool StillThere();
+  uintptr_t ThreadState() const;
 
   std::atomic<uint32_t> phase_;
   std::atomic<uint32_t> going_;
