@@ -109,20 +109,12 @@ void CodeWritten(size_t offset, size_t bytes) {
 
 uint32_t CodeIdOf(const stack::PythonFrame& frame) { return g.code.IdOf(g.python.interpreter(), frame); }
 
-// A recording that begins later has these among its facts.
-void PythonChanged() {
-  const char* const walk = g.python.verdict();
-  if (walk == nullptr) {
-    g.recording.AppendIdentity(wire::IdentityKey::kPython, g.python.version());
-  } else {
-    g.recording.AppendIdentity(wire::IdentityKey::kPythonWalk, walk);
-  }
-}
+// A recording that begins later has it among its facts.
+void PythonChanged(wire::IdentityKey key, const char* text) { g.recording.AppendIdentity(key, text); }
 
 void StackWritten(uint32_t stack) { g.recording.MirrorStack(stack, &g.interner.Totals(stack)); }
 
 void ModuleSeen(const stack::Module& module) {
-  g.python.ModuleMet(module);
   const size_t path_length = strlen(module.path);
   const wire::ModuleRecord record = {
       .length = 0,
@@ -259,9 +251,16 @@ void BeginFileIfDue(uint64_t now) {
                    trouble.error != 0 ? number : nullptr);
     return;
   }
-  g.file.store(kFileBegun, kRelaxed);
-  if (walk == nullptr && g.python.verdict() != nullptr) PythonChanged();  // decided meanwhile
+  if (walk == nullptr && g.python.verdict() != nullptr) {  // decided meanwhile
+    PythonChanged(wire::IdentityKey::kPythonWalk, g.python.verdict());
+  }
   MirrorEverything(now);
+  g.file.store(kFileBegun, std::memory_order_release);  // pairs with ReleaseMirroredCode
+}
+
+// Records of code are in the file for good; only before it begins is there need of another copy.
+void ReleaseMirroredCode() {
+  if (g.file.load(std::memory_order_acquire) == kFileBegun && g.recording.active()) g.code.Release();
 }
 
 // --- Who am I?
@@ -269,6 +268,8 @@ void BeginFileIfDue(uint64_t now) {
 void BecomeChild() {
   g.child_pending.store(false, kRelaxed);
   const uint64_t now = Now();
+  const size_t released = g.code.released();
+  g.code.AfterFork(released > 0 ? g.recording.CodeLog(released) : nullptr);
   g.has_parent = g.recording.Abandon(g.parent_id) || g.has_parent;
   g.forked_at_ns = now;
   g.start_ns = now;
@@ -472,6 +473,7 @@ __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t s
                              .check = 0});
     ThinIfNearlyFull();
     BeginFileIfDue(start);
+    ReleaseMirroredCode();
   }
   ControlInterval(start);
   MirrorHeader(start);

@@ -358,6 +358,12 @@ void Recording::Remove() {
   Syscall(SYS_unlinkat, AT_FDCWD, path_, 0);
 }
 
+const char* Recording::CodeLog(size_t bytes) {
+  if (memory_ == nullptr) return nullptr;
+  const char* const log = memory_ + layout_.Find(SectionKind::kPythonCode).offset;
+  return base::PopulateForReading(log, bytes) ? log : nullptr;
+}
+
 bool Recording::Abandon(uint8_t* id) {
   active_.store(false, kRelaxed);
   if (memory_ == nullptr) return false;

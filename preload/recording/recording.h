@@ -75,6 +75,9 @@ class Recording {
   // Removes the file: a short process's, which nobody wants.
   void Remove();
 
+  // The first `bytes` of the log of Python code as the file has it; null where there is none, or they cannot be read.
+  const char* CodeLog(size_t bytes);
+
   // In a forked child: this is the parent's file. Unmaps it, touches nothing in it; `id` gets its id if it
   // was begun (16 bytes), else stays as it is. Returns whether it was.
   bool Abandon(uint8_t* id);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "preload/stack/elf_image.h"
+#include "preload/stack/memory_probe.h"
 #include "preload/stack/object_finder.h"
 #include "preload/stack/python_memory.h"
 
@@ -43,12 +44,19 @@ void Python::Initialize(bool wanted, Changed changed) {
   }
 }
 
-void Python::ModuleMet(const Module& module) {
-  if (phase_.load(kRelaxed) != kNone || module.unloaded) return;
-  ElfImage image;
-  if (!ReadElfImage(module.start, module.end - module.start, &image) || image.dynamic == 0) return;
-  Look({.bias = module.bias, .dynamic = reinterpret_cast<const ElfW(Dyn)*>(image.dynamic)}, module.start,
-       module.end);
+__attribute__((noinline)) void Python::LookAtNewModules() {
+  for (uint32_t id = looked_at_.load(kRelaxed) + 1; phase_.load(kRelaxed) == kNone; ++id) {
+    Module module;
+    if (!ModuleOf(id, &module)) return;
+    looked_at_.store(id, kRelaxed);
+    ElfImage image;
+    if (module.unloaded || !ReadElfImage(module.start, module.end - module.start, &image) ||
+        image.dynamic == 0) {
+      continue;
+    }
+    Look({.bias = module.bias, .dynamic = reinterpret_cast<const ElfW(Dyn)*>(image.dynamic)},
+         module.start, module.end);
+  }
 }
 
 void Python::Look(const base::ExportingFile& file, uintptr_t start, uintptr_t end) {
@@ -63,23 +71,24 @@ void Python::Look(const base::ExportingFile& file, uintptr_t start, uintptr_t en
   MappedObject object;
   if (FindObject(start, &object)) identity_ = object.identity;
   seen_.store(ModuleGeneration(), kRelaxed);
+  if (!decided_.load(kRelaxed)) changed_(wire::IdentityKey::kPython, interpreter_.version);
   if (kind == PythonKind::kUnsuitable) {
     Decide(kNativeOnly, reason);
   } else if (!wanted_) {
     Decide(kNativeOnly, "HEAPECHO_PYTHON=native");
   } else {
     phase_.store(kFound, std::memory_order_release);  // pairs with Walk's load
-    changed_();
   }
 }
 
 void Python::Decide(Phase phase, const char* reason) {
-  if (!decided_.exchange(true, std::memory_order_acq_rel)) {
+  const bool first = !decided_.exchange(true, std::memory_order_acq_rel);
+  if (first) {
     strcpy(verdict_, reason == nullptr ? "full" : "native-only: ");
     if (reason != nullptr) strncat(verdict_, reason, sizeof verdict_ - strlen(verdict_) - 1);
   }
   phase_.store(phase, std::memory_order_release);  // pairs with verdict()
-  changed_();
+  if (first) changed_(wire::IdentityKey::kPythonWalk, verdict_);
 }
 
 const char* Python::version() const {
@@ -116,19 +125,46 @@ void Python::Prove(uintptr_t thread_state, PythonFrame* scratch) {
   }
 }
 
+void Python::AfterFork() {
+  going_.store(0, kRelaxed);
+  uint32_t looking = kLooking;
+  phase_.compare_exchange_strong(looking, kNone, kRelaxed);
+}
+
+// The state whose frames the calling thread runs; 0: none.
+uintptr_t Python::ThreadState() const {
+  const uint16_t id = interpreter_.layout.thread_id;
+  const auto state = reinterpret_cast<uintptr_t>(interpreter_.thread_state());
+  if (!IsPointer(state) || Load<uintptr_t>(state + id) != ThisThreadId()) return 0;
+  if (interpreter_.current_state == nullptr) return state;
+  // With the GIL, it may be another interpreter's. Without, it is another thread's, which may end and free it while
+  // we look; but what it says of a thread is then not us.
+  const auto current = reinterpret_cast<uintptr_t>(interpreter_.current_state());
+  if (current == state || !IsPointer(current) || !Readable(current + id) ||
+      Load<uintptr_t>(current + id) != ThisThreadId()) {
+    return state;
+  }
+  return current;
+}
+
 PythonWalk Python::Walk(uintptr_t sp, NativeFrame* native, const NativeWalk& native_walk,
                         PythonFrame* python) {
   uint32_t phase = phase_.load(std::memory_order_acquire);  // pairs with Look and Decide
+  if (phase == kNone && looked_at_.load(kRelaxed) != ModulesMet()) {
+    LookAtNewModules();
+    phase = phase_.load(std::memory_order_acquire);
+  }
   if (phase != kFound && phase != kWalking) return {};
   if (going_.load(std::memory_order_seq_cst) != 0 || !StillThere()) return {};
-  const auto state = reinterpret_cast<uintptr_t>(interpreter_.thread_state());
-  if (!IsPointer(state) || interpreter_.is_finalizing() != 0) return {};
+  if (interpreter_.is_finalizing() != 0) return {};
   if (phase == kFound) {
-    Prove(state, python);
+    const auto state = reinterpret_cast<uintptr_t>(interpreter_.thread_state());
+    if (IsPointer(state)) Prove(state, python);
     phase = phase_.load(std::memory_order_acquire);
     if (phase != kWalking) return {};
   }
-  if (Load<uintptr_t>(state + interpreter_.layout.thread_id) != ThisThreadId()) return {};
+  const uintptr_t state = ThreadState();
+  if (state == 0) return {};
   const PythonWalk walk = WalkPython(interpreter_, state, python, kMaxPythonFrames);
   MergeFrames(interpreter_, sp, native, native_walk.count, python, walk.count);
   return walk;

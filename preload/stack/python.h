@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Python interpreter of this process: finds it, decides once whether its frames can be walked, and walks them.
 //
-// Found among the libraries at start-up, or when a sample's native stack first meets a file that exports it. Decided
+// Found among the libraries at start-up, or at the first sample whose native stack meets a file that exports it. Decided
 // at the first sample of a thread that runs Python: everything is read with suspicion then, and only what proves to
 // be as the layout says is walked from there on. Else stacks stay native, and the recording says why.
 //
@@ -21,14 +21,12 @@ namespace heapecho::stack {
 
 class Python {
  public:
-  // Told of an interpreter that was found and of what was decided, each once, by a thread within a hook.
-  using Changed = void (*)();
+  // Told of the interpreter that was found and of what was decided, each once (a program may load and unload several;
+  // the first one speaks for all), by a thread within a hook.
+  using Changed = void (*)(wire::IdentityKey key, const char* text);
 
   // From the library's constructor, after InitializeNativeUnwinder. Unless `wanted`, frames are left alone.
   void Initialize(bool wanted, Changed changed);
-
-  // A module was met for the first time (ModuleSink): it may be the interpreter.
-  void ModuleMet(const Module& module);
 
   // Around a dlclose: while one is under way the interpreter may be the one that goes, and nothing is walked.
   void LibraryMayGo() { going_.fetch_add(1, std::memory_order_seq_cst); }
@@ -45,19 +43,22 @@ class Python {
   const char* version() const;
   const char* verdict() const;
 
-  // In a forked child: whoever was closing a library is not here.
-  void AfterFork() { going_.store(0, std::memory_order_relaxed); }
+  // In a forked child: whoever was closing a library, or looking at one, is not here.
+  void AfterFork();
 
  private:
   enum Phase : uint32_t { kNone = 0, kLooking, kFound, kWalking, kNativeOnly };
 
+  void LookAtNewModules();
   void Look(const base::ExportingFile& file, uintptr_t start, uintptr_t end);
   void Decide(Phase phase, const char* reason);
   void Prove(uintptr_t thread_state, PythonFrame* scratch);
   bool StillThere();
+  uintptr_t ThreadState() const;
 
   std::atomic<uint32_t> phase_;
   std::atomic<uint32_t> going_;
+  std::atomic<uint32_t> looked_at_;  // the newest module (modules.h) that was asked whether it is the interpreter
   std::atomic<uint32_t> failed_proofs_;
   std::atomic<uint64_t> seen_;  // module generation in which the interpreter was last found in its place
   std::atomic<bool> decided_;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/stack/python_code.h"
 
+#include <sys/mman.h>
+
 #include <cstring>
 
 #include "preload/base/counters.h"
 #include "preload/base/memory.h"
+#include "preload/base/syscalls.h"
 #include "preload/stack/python_memory.h"
 
 namespace heapecho::stack {
@@ -200,15 +203,16 @@ uint32_t CodeTable::Append(const PythonInterpreter& interpreter, uintptr_t code)
   }
   const size_t length =
       base::RoundUp(sizeof(wire::CodeRecord) + name_bytes + file_bytes + table_bytes, 8);
+  appending_.fetch_add(1, std::memory_order_seq_cst);
   size_t at = used_.load(kRelaxed);
   do {
     if (length > capacity_ - at || next_id_.load(kRelaxed) >= slot_mask_ / 4 * 3) {
       HEAPECHO_COUNT(python_code_full);
+      appending_.fetch_sub(1, std::memory_order_seq_cst);
       return 0;
     }
-  } while (!used_.compare_exchange_weak(at, at + length, std::memory_order_acq_rel));
+  } while (!used_.compare_exchange_weak(at, at + length, std::memory_order_seq_cst));
   const uint32_t id = next_id_.fetch_add(1, kRelaxed) + 1;
-  if (id > kIdBits) return 0;  // that many threads came in at once
 
   wire::CodeRecord record = {};
   record.length = static_cast<uint32_t>(length);
@@ -230,7 +234,24 @@ uint32_t CodeTable::Append(const PythonInterpreter& interpreter, uintptr_t code)
   std::memcpy(&first, &record, sizeof first);
   __atomic_store_n(reinterpret_cast<uint64_t*>(target), first, __ATOMIC_SEQ_CST);
   written_(at, length);
+  appending_.fetch_sub(1, std::memory_order_seq_cst);  // pairs with Release
   return id;
+}
+
+void CodeTable::Release() {
+  constexpr size_t kLeast = 64 << 10;
+  const size_t end = used_.load(std::memory_order_seq_cst) & ~(base::kPageSize - 1);
+  size_t begin = released_.load(kRelaxed);
+  // Who took room below `end` has written there, or is still counted.
+  if (end < begin + kLeast || appending_.load(std::memory_order_seq_cst) != 0) return;
+  if (!released_.compare_exchange_strong(begin, end, kRelaxed)) return;
+  base::Syscall(SYS_madvise, log_ + begin, end - begin, MADV_DONTNEED);
+}
+
+void CodeTable::AfterFork(const char* copy) {
+  appending_.store(0, kRelaxed);
+  const size_t released = released_.exchange(0, kRelaxed);
+  if (copy != nullptr) std::memcpy(log_, copy, released);
 }
 
 }  // namespace heapecho::stack

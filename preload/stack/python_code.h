@@ -33,8 +33,8 @@ PythonText TextOf(const PythonLayout& layout, uintptr_t string);
 // What has no such encoding (a lone surrogate) becomes U+FFFD.
 size_t ToUtf8(const PythonText& text, char* out, size_t room);
 
-// Lock-free, signal-safe, no allocation; bounded: what does not fit has id 0 and is counted. Private memory: the
-// records, present when written, which a forked child copies to its own recording; and 8 bytes a code object.
+// Lock-free, signal-safe, no allocation; bounded: what does not fit has id 0 and is counted. Private memory: 8 bytes a
+// code object, and the records until they are in the recording; a forked child takes them back from its parent's.
 class CodeTable {
  public:
   // Told of each new record, before anyone else can name its id: `bytes` of it, at `offset` of the log.
@@ -50,7 +50,14 @@ class CodeTable {
   // it); each begins at a multiple of 8.
   const char* log() const { return log_; }
   size_t log_bytes() const { return used_.load(std::memory_order_acquire); }
-  uint32_t ids() const { return next_id_.load(std::memory_order_relaxed); }
+
+  // Gives back the memory of the records so far: all of them have been copied, and every later one is by `written`.
+  void Release();
+  // How many bytes of the log have been given back.
+  size_t released() const { return released_.load(std::memory_order_relaxed); }
+  // In a forked child, before any other call: `copy` is as many bytes of the log; null where they cannot be had, and
+  // what they named stays without a name.
+  void AfterFork(const char* copy);
 
  private:
   uint32_t Append(const PythonInterpreter& interpreter, uintptr_t code);
@@ -61,6 +68,8 @@ class CodeTable {
   uint32_t slot_mask_ = 0;
   Written written_ = nullptr;
   std::atomic<size_t> used_;
+  std::atomic<size_t> released_;     // the log begins here; what was before is gone
+  std::atomic<uint32_t> appending_;  // threads between taking room and having written it
   std::atomic<uint32_t> next_id_;  // ids given out
 };
 

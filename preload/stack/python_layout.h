@@ -53,7 +53,9 @@ const PythonLayout* ExpectedPythonLayout(uint32_t minor);
 struct PythonInterpreter {
   PythonLayout layout;
   char version[24];  // such as 3.11.7
-  void* (*thread_state)();  // PyGILState_GetThisThreadState: this thread's, with and without the GIL, or null
+  void* (*thread_state)();  // PyGILState_GetThisThreadState: this thread's, with and without the GIL, or null.
+                            // Up to 3.11 its first one, even while it runs a sub-interpreter
+  void* (*current_state)();  // _PyThreadState_UncheckedGet: that of whichever thread has the GIL; null from 3.12 on
   int (*is_finalizing)();
   uintptr_t code_type, string_type, bytes_type;
   uintptr_t start, end;                        // range of the mapped file

@@ -173,31 +173,33 @@ void MergeByMark(const PythonInterpreter& interpreter, uintptr_t sp, NativeFrame
 
 // Where evaluations leave no mark, the n-th Python frame runs in the n-th frame of the function that evaluates. From
 // the innermost on: outside of a greenlet's own evaluations there are those of the greenlets it came from.
-// What the compiler moved out of that function (code it took for unlikely) keeps the function's stack frame, and is
-// recognised by its size where evaluations are missing otherwise.
 void MergeByOrder(const PythonInterpreter& interpreter, NativeFrame* native, uint32_t native_count,
                   PythonFrame* python, uint32_t python_count) {
   const auto evaluates = [&interpreter](uintptr_t ip) {
     return ip >= interpreter.evaluation_start && ip < interpreter.evaluation_end;
   };
-  uint32_t found = 0, moved = 0;
+  uint32_t found = 0;
   uintptr_t size = 0;
-  for (uint32_t i = 0; i < native_count; ++i) {
+  for (uint32_t i = 0; i < native_count && found < python_count; ++i) {
     if (!evaluates(native[i].ip)) continue;
-    ++found;
     if (i > 0) size = native[i].cfa - native[i - 1].cfa;
+    Pair(&native[i], &python[found++]);
   }
-  const auto may_be_moved = [&](uint32_t i) {
-    return i > 0 && !evaluates(native[i].ip) && IsIn(interpreter, native[i].ip) &&
-           native[i].cfa - native[i - 1].cfa == size;
+  if (found == python_count || size == 0) return;
+
+  // Some are missing. What the compiler moved out of the function, code it took for unlikely, keeps the function's
+  // stack frame and is recognised by its size, if there is no more of it than what is missing.
+  const auto moved = [&](uint32_t i) {
+    const uintptr_t ip = native[i].ip & ~wire::kEvaluationFrame;
+    return i > 0 && !evaluates(ip) && IsIn(interpreter, ip) && native[i].cfa - native[i - 1].cfa == size;
   };
-  if (found < python_count && size != 0) {
-    for (uint32_t i = 0; i < native_count; ++i) moved += may_be_moved(i);
-  }
-  const bool take_moved = moved != 0 && found + moved <= python_count;
+  uint32_t candidates = 0;
+  for (uint32_t i = 0; i < native_count; ++i) candidates += moved(i);
+  if (candidates == 0 || found + candidates > python_count) return;
+  for (uint32_t i = 0; i < found; ++i) python[i].instruction &= ~wire::kGroupEntry;
   uint32_t k = 0;
-  for (uint32_t i = 0; i < native_count && k < python_count; ++i) {
-    if (evaluates(native[i].ip) || (take_moved && may_be_moved(i))) Pair(&native[i], &python[k++]);
+  for (uint32_t i = 0; i < native_count; ++i) {
+    if ((native[i].ip & wire::kEvaluationFrame) != 0 || moved(i)) Pair(&native[i], &python[k++]);
   }
 }
 
