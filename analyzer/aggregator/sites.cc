@@ -155,9 +155,21 @@ double AmountOf(const model::Estimate& estimate, model::Unit unit) {
   return unit == model::Unit::kBytes ? estimate.bytes : estimate.objects;
 }
 
+// An address where a name should be: of a stripped interpreter or extension, which says less than the Python
+// function that it works for.
+bool IsNameless(const model::Frame& frame) {
+  return frame.kind == model::Frame::Kind::kNative && absl::StartsWith(frame.function, "0x");
+}
+
 model::FrameId InterestingFrame(const model::Profile& profile, const model::Sample& sample) {
-  for (auto frame = sample.frames.rbegin(); frame != sample.frames.rend(); ++frame)
-    if (!IsPlumbing(profile.frames[frame->value])) return *frame;
+  const bool python = std::any_of(
+      sample.frames.begin(), sample.frames.end(), [&](model::FrameId id) {
+        return profile.frames[id.value].kind == model::Frame::Kind::kPython;
+      });
+  for (auto id = sample.frames.rbegin(); id != sample.frames.rend(); ++id) {
+    const model::Frame& frame = profile.frames[id->value];
+    if (!IsPlumbing(frame) && !(python && IsNameless(frame))) return *id;
+  }
   return sample.frames.back();
 }
 
@@ -250,8 +262,15 @@ std::vector<model::SiteGroup> GroupOwnCode(const model::Profile& profile, model:
       });
     };
     auto found = innermost(IsOwnCode);
-    if (found == sample.frames.rend()) found = innermost(IsEntered);
-    if (found == sample.frames.rend()) return std::nullopt;
+    if (found == sample.frames.rend()) {
+      const auto outermost = std::find_if(
+          sample.frames.begin(), sample.frames.end(), [&](model::FrameId id) {
+            return profile.frames[id.value].kind == model::Frame::Kind::kPython;
+          });
+      if (outermost == sample.frames.end() || !IsEntered(profile.frames[outermost->value]))
+        return std::nullopt;
+      found = innermost(IsEntered);
+    }
     const model::Frame& frame = profile.frames[found->value];
     return GroupKey{*found, {frame.function, frame.file, frame.line, model::Domain::kMalloc}};
   });

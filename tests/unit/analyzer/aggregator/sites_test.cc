@@ -148,8 +148,9 @@ TEST(OwnCode, GroupsSitesByItsInnermostLineWhateverTheDomain) {
   add({{0}, {1}, {3}, {4}}, 40, model::Domain::kMalloc);  // 0
   add({{0}, {1}, {4}}, 50, model::Domain::kPython);       // 1
   add({{0}, {2}, {5}}, 60, model::Domain::kPython);       // 2
-  add({{3}, {5}}, 10, model::Domain::kPython);            // 3
-  add({{3}, {4}}, 999, model::Domain::kMalloc);           // 4
+  add({{5}, {3}, {4}}, 10, model::Domain::kPython);       // 3
+  add({{3}, {5}, {4}}, 700, model::Domain::kPython);      // 4
+  add({{3}, {4}}, 999, model::Domain::kMalloc);           // 5
   const std::vector<model::SiteGroup> groups = GroupOwnCode(profile, model::Unit::kBytes);
   ASSERT_EQ(groups.size(), 3U);
   EXPECT_EQ(groups[0].frame, model::FrameId{1});
@@ -157,7 +158,21 @@ TEST(OwnCode, GroupsSitesByItsInnermostLineWhateverTheDomain) {
   EXPECT_EQ(groups[0].domain, model::Domain::kPython);
   EXPECT_THAT(groups[0].sites, ElementsAre(model::SampleId{1}, model::SampleId{0}));
   EXPECT_EQ(groups[1].frame, model::FrameId{2}) << "text that was evaluated is nobody's own code";
-  EXPECT_EQ(groups[2].frame, model::FrameId{5}) << "unless there is nothing else";
+  EXPECT_EQ(groups[2].frame, model::FrameId{5}) << "unless the program began there";
+}
+
+TEST(Sites, OfNamelessFunctionsAreThePythonFunctionThatTheyWorkFor) {
+  model::Profile profile;
+  profile.frames = {Python("get", "/srv/a.py", 1), Native("0x1a2b"), Native("main")};
+  profile.samples.resize(2);
+  profile.samples[0].frames = {{2}, {0}, {1}};
+  profile.samples[0].estimate.bytes = 2;
+  profile.samples[1].frames = {{2}, {1}};
+  profile.samples[1].estimate.bytes = 1;
+  const std::vector<model::SiteGroup> groups = GroupSites(profile, model::Unit::kBytes);
+  ASSERT_EQ(groups.size(), 2U);
+  EXPECT_EQ(groups[0].frame, model::FrameId{0});
+  EXPECT_EQ(groups[1].frame, model::FrameId{1}) << "of a stack without Python";
 }
 
 TEST(Sites, OfPythonFunctionsAreApartByFile) {
