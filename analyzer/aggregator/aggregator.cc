@@ -16,7 +16,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "analyzer/aggregator/merged_stacks.h"
+#include "analyzer/aggregator/namer.h"
 #include "analyzer/aggregator/sites.h"
+#include "analyzer/aggregator/view.h"
 
 namespace heapecho::aggregator {
 namespace {
@@ -26,7 +28,7 @@ using model::Estimate;
 
 // What is summed into one total, before it has names.
 struct Key {
-  MergedNodeId leaf;
+  MergedNodeId leaf, python_leaf;
   Domain domain = Domain::kMalloc;
   enum Flag : uint8_t { kUnknownStack = 1, kTruncated = 2, kBroken = 4 };
   uint8_t flags = 0;
@@ -36,7 +38,7 @@ struct Key {
   friend bool operator==(const Key&, const Key&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const Key& key) {
-    return H::combine(std::move(h), key.leaf, key.domain, key.flags, key.process, key.thread);
+    return H::combine(std::move(h), key.leaf, key.python_leaf, key.domain, key.flags, key.process, key.thread);
   }
 };
 
@@ -85,17 +87,12 @@ bool Agrees(const std::vector<T>& wanted, const T& value) {
 
 size_t IndexOf(Domain domain) { return static_cast<size_t>(domain); }
 
-model::Frame Synthetic(std::string name) {
-  model::Frame frame;
-  frame.kind = model::Frame::Kind::kSynthetic;
-  frame.function = std::move(name);
-  return frame;
-}
-
 // The bulk of a recording, which is not kept.
 struct Bulk {
   std::vector<model::Module> modules;
   std::vector<model::Node> nodes;
+  std::vector<model::PythonNode> python_nodes;
+  std::vector<model::PythonCode> python_code;
   std::vector<model::Stack> stacks;
   std::vector<model::LiveBlock> live_blocks;
   std::vector<model::Event> events;
@@ -104,10 +101,16 @@ struct Bulk {
   explicit Bulk(model::Recording* from)
       : modules(std::exchange(from->modules, {})),
         nodes(std::exchange(from->native_nodes, {})),
+        python_nodes(std::exchange(from->python_nodes, {})),
+        python_code(std::exchange(from->python_code, {})),
         stacks(std::exchange(from->stacks, {})),
         live_blocks(std::exchange(from->live_blocks, {})),
         events(std::exchange(from->events, {})) {
     if (stacks.empty()) stacks.resize(1);  // the unknown stack
+  }
+
+  MergedStacks::Importer::Frames FramesOf(const model::Recording& recording) const {
+    return {modules, nodes, python_nodes, python_code, recording.identity.executable};
   }
 
   const model::Stack& StackOf(model::StackId id) const {
@@ -157,6 +160,8 @@ std::vector<std::string> WarningsOf(const model::Recording& recording) {
       ended("for a reason that this program does not know");
       break;
   }
+  if (const std::string& walk = recording.identity.python_walk; !walk.empty() && walk != "full")
+    warnings.push_back(absl::StrCat("Python's frames are not in the stacks: ", walk));
   for (const std::string& note : recording.identity.notes) warnings.push_back(note);
   return warnings;
 }
@@ -197,7 +202,8 @@ Key Aggregator::State::KeyOf(const Bulk& bulk, model::StackId id, MergedStacks::
   if (&stack == &bulk.stacks.front()) {
     key.flags = Key::kUnknownStack;
   } else {
-    key.leaf = importer->Import(stack.native_leaf);
+    key.leaf = importer->ImportNative(stack.native_leaf);
+    key.python_leaf = importer->ImportPython(stack.python_leaf);
     key.flags = static_cast<uint8_t>((stack.truncated ? Key::kTruncated : 0) |
                                      (stack.broken ? Key::kBroken : 0));
   }
@@ -218,7 +224,7 @@ void Aggregator::State::FindBroughtBefore(const model::Recording& recording, Bul
 
 void Aggregator::State::AddLive(const Bulk& bulk, const model::Recording& recording,
                                 uint32_t process) {
-  MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
+  MergedStacks::Importer importer(&merged, bulk.FramesOf(recording));
   for (size_t i = 0; i < bulk.live_blocks.size(); ++i) {
     const model::LiveBlock& block = bulk.live_blocks[i];
     if (bulk.brought_before[i]) continue;
@@ -234,7 +240,7 @@ void Aggregator::State::AddLive(const Bulk& bulk, const model::Recording& record
 
 void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& recording,
                                   uint32_t process) {
-  MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
+  MergedStacks::Importer importer(&merged, bulk.FramesOf(recording));
   const bool peak = options.value == model::Value::kPeak;
   std::vector<Estimate> inherited_here(bulk.stacks.size()), brought_before(bulk.stacks.size());
   for (size_t i = 0; peak && i < bulk.live_blocks.size(); ++i) {
@@ -259,7 +265,7 @@ void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& reco
 
 void Aggregator::State::AddAllocateEvents(const Bulk& bulk, const model::Recording& recording,
                                           uint32_t process) {
-  MergedStacks::Importer importer(&merged, bulk.modules, bulk.nodes, recording.identity.executable);
+  MergedStacks::Importer importer(&merged, bulk.FramesOf(recording));
   for (const model::Stack& stack : bulk.stacks) allocated_bytes += stack.allocated.bytes;
   for (const model::Event& event : bulk.events) {
     if (event.kind != model::Event::Kind::kAllocate) continue;
@@ -331,75 +337,6 @@ std::vector<std::string> Aggregator::State::ProcessLabels() const {
 
 namespace {
 
-// Names every location that a total needs and turns the totals into samples.
-class Namer {
- public:
-  explicit Namer(const MergedStacks& merged)
-      : merged_(merged), frames_at_(merged.locations().size()) {}
-
-  // `entries`: the totals that will become samples.
-  void Name(const std::vector<std::pair<Key, Total>>& entries, SymbolizeFn symbolize,
-            absl::FunctionRef<void(size_t, size_t)> progress) {
-    std::vector<bool> seen(merged_.nodes().size());
-    std::map<uint32_t, std::map<uint64_t, uint32_t>> wanted;  // module, address, location
-    for (const auto& [key, total] : entries) {
-      for (uint32_t node = key.leaf.value; node != 0 && !seen[node];
-           node = merged_.nodes()[node].parent.value) {
-        seen[node] = true;
-        const uint32_t location = merged_.nodes()[node].location.value;
-        wanted[merged_.locations()[location].module][merged_.locations()[location].address] =
-            location;
-      }
-    }
-    size_t done = 0;
-    for (const auto& [module, locations] : wanted) {
-      std::vector<uint64_t> addresses;
-      for (const auto& [address, location] : locations) addresses.push_back(address);
-      const std::vector<std::vector<model::Frame>> named =
-          module == 0
-              ? std::vector<std::vector<model::Frame>>(addresses.size(), {Synthetic("[anonymous]")})
-              : symbolize(merged_.modules()[module], addresses);
-      size_t i = 0;
-      for (const auto& [address, location] : locations) {
-        for (const model::Frame& frame : named[i]) frames_at_[location].push_back(Intern(frame));
-        ++i;
-      }
-      progress(++done, wanted.size());
-    }
-  }
-
-  // A frame of this name; ids are final only after Finish().
-  uint32_t Intern(const model::Frame& frame) {
-    return index_.try_emplace(frame, static_cast<uint32_t>(index_.size())).first->second;
-  }
-
-  void AppendFrames(MergedNodeId leaf, std::vector<model::FrameId>* frames) const {
-    std::vector<uint32_t> path;
-    for (uint32_t node = leaf.value; node != 0; node = merged_.nodes()[node].parent.value)
-      path.push_back(node);
-    for (auto node = path.rbegin(); node != path.rend(); ++node) {
-      const std::vector<uint32_t>& at = frames_at_[merged_.nodes()[*node].location.value];
-      for (auto frame = at.rbegin(); frame != at.rend(); ++frame) frames->push_back({*frame});
-    }
-  }
-
-  // Sorts the frames and renumbers the samples' ones.
-  void Finish(model::Profile* profile) {
-    std::vector<uint32_t> renumbered(index_.size());
-    for (const auto& [frame, id] : index_) {
-      renumbered[id] = static_cast<uint32_t>(profile->frames.size());
-      profile->frames.push_back(frame);
-    }
-    for (model::Sample& sample : profile->samples)
-      for (model::FrameId& frame : sample.frames) frame.value = renumbered[frame.value];
-  }
-
- private:
-  const MergedStacks& merged_;
-  std::vector<std::vector<uint32_t>> frames_at_;  // by location, innermost first
-  std::map<model::Frame, uint32_t> index_;
-};
-
 // Different addresses of one line are one frame: what became equal is added up.
 void SortAndMerge(std::vector<model::Sample>* samples) {
   std::stable_sort(samples->begin(), samples->end(),
@@ -422,7 +359,7 @@ void SortAndMerge(std::vector<model::Sample>* samples) {
 
 }  // namespace
 
-model::Report Aggregator::Finish(SymbolizeFn symbolize,
+model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lines,
                                  absl::FunctionRef<void(size_t, size_t)> progress) {
   State& state = *state_;
   model::Report report;
@@ -437,21 +374,30 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize,
     if (total.estimate.bytes != 0 || total.estimate.objects != 0) entries.emplace_back(key, total);
 
   Namer namer(state.merged);
-  namer.Name(entries, symbolize, progress);
+  std::vector<Leaves> stacks;
+  for (const auto& [key, total] : entries) stacks.push_back({key.leaf, key.python_leaf});
+  namer.Name(stacks, symbolize, python_lines, progress);
   const std::vector<std::string> labels = state.ProcessLabels();
   for (const auto& [key, total] : entries) {
     model::Sample sample;
     const auto add = [&](std::string name) {
-      sample.frames.push_back({namer.Intern(Synthetic(std::move(name)))});
+      sample.frames.push_back({namer.InternSynthetic(std::move(name))});
     };
     if (state.options.by == By::kProcess) add(labels[key.process]);
     if (state.options.by == By::kThread)
       add(absl::StrCat(labels[key.process], " thread ", key.thread));
     if (state.options.by == By::kDomain) add(model::DomainName(key.domain));
+    std::vector<model::FrameId> frames;
+    namer.Append({key.leaf, key.python_leaf}, state.options.native, state.options.internals,
+                 &frames);
+    if (state.options.by == By::kView) {
+      std::string view = ViewOf(namer.Frames(frames));
+      add(view.empty() ? "[no request]" : std::move(view));
+    }
     if (key.flags & Key::kUnknownStack) add("[unknown stack]");
     if (key.flags & Key::kTruncated) add("[stack truncated]");
     if (key.flags & Key::kBroken) add("[stack broken]");
-    namer.AppendFrames(key.leaf, &sample.frames);
+    sample.frames.insert(sample.frames.end(), frames.begin(), frames.end());
     sample.domain = key.domain;
     sample.estimate = total.estimate;
     sample.oldest_ns = total.oldest_ns;
@@ -485,6 +431,7 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize,
                    });
   report.sites = Sites(profile, state.options.unit);
   report.groups = GroupSites(profile, state.options.unit);
+  report.own = GroupOwnCode(profile, state.options.unit);
   return report;
 }
 

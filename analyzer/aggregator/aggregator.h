@@ -29,8 +29,8 @@
 namespace heapecho::aggregator {
 
 // Adds a root frame to each stack that says whose it is.
-enum class By : uint8_t { kNone, kProcess, kThread, kDomain };
-absl::StatusOr<By> ParseBy(absl::string_view text);  // "process", "thread", "domain"; "": kNone
+enum class By : uint8_t { kNone, kProcess, kThread, kDomain, kView };  // view: see view.h
+absl::StatusOr<By> ParseBy(absl::string_view text);  // "process", "thread", "domain", "view"; "": kNone
 
 // What to count: everything that agrees with each list that is not empty.
 struct Where {
@@ -43,11 +43,17 @@ struct Where {
 // agree.
 absl::StatusOr<Where> ParseWhere(absl::string_view text);
 
+// Which native frames of a stack that has Python frames are shown: all, those inside of the innermost
+// Python frame, or none. Stacks without Python frames stay as they are.
+enum class Native : uint8_t { kFull, kLeaf, kNone };
+
 struct Options {
   model::Value value = model::Value::kLive;
   model::Unit unit = model::Unit::kBytes;  // what sites are ranked by
   By by = By::kNone;
   Where where{};
+  Native native = Native::kFull;
+  bool internals = false;  // show the interpreter's plumbing and import machinery (folding.h) too
 };
 
 // The threads of the peak are not recorded; those of what was allocated are known only for the
@@ -64,6 +70,10 @@ bool NeedsEvents(const Options& options);
 // first (what symbolizer::Symbolizer::Symbolize returns).
 using SymbolizeFn = absl::FunctionRef<std::vector<std::vector<model::Frame>>(
     const model::Module& module, absl::Span<const uint64_t> addresses)>;
+
+// The line of each instruction of a code object (what symbolizer::PythonLines returns).
+using PythonLinesFn = absl::FunctionRef<std::vector<uint32_t>(
+    const model::PythonCode& code, absl::Span<const uint32_t> instructions)>;
 
 // Add() each recording (in any order; parents need not come first), then Finish() once. Between the
 // calls it keeps one merged tree of addresses and one total per distinct stack, not the recordings.
@@ -82,7 +92,7 @@ class Aggregator {
   // The merged profile, ranked. `progress` is called with the number of modules named so far and
   // their count. Warnings of the symbolizer are the caller's to append to report.profile.warnings.
   model::Report Finish(
-      SymbolizeFn symbolize,
+      SymbolizeFn symbolize, PythonLinesFn python_lines,
       absl::FunctionRef<void(size_t done, size_t total)> progress = [](size_t, size_t) {});
 
  private:

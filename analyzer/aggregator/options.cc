@@ -41,8 +41,9 @@ absl::StatusOr<By> ParseBy(absl::string_view text) {
   if (text == "process") return By::kProcess;
   if (text == "thread") return By::kThread;
   if (text == "domain") return By::kDomain;
+  if (text == "view") return By::kView;
   return absl::InvalidArgumentError(
-      absl::StrCat("\"", text, "\" is none of process, thread, domain"));
+      absl::StrCat("\"", text, "\" is none of process, thread, domain, view"));
 }
 
 absl::StatusOr<Where> ParseWhere(absl::string_view text) {

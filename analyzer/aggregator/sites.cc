@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 
@@ -154,10 +155,59 @@ double AmountOf(const model::Estimate& estimate, model::Unit unit) {
   return unit == model::Unit::kBytes ? estimate.bytes : estimate.objects;
 }
 
+// An address where a name should be: of a stripped interpreter or extension, which says less than the Python
+// function that it works for.
+bool IsNameless(const model::Frame& frame) {
+  return frame.kind == model::Frame::Kind::kNative && absl::StartsWith(frame.function, "0x");
+}
+
 model::FrameId InterestingFrame(const model::Profile& profile, const model::Sample& sample) {
-  for (auto frame = sample.frames.rbegin(); frame != sample.frames.rend(); ++frame)
-    if (!IsPlumbing(profile.frames[frame->value])) return *frame;
+  const bool python = std::any_of(
+      sample.frames.begin(), sample.frames.end(), [&](model::FrameId id) {
+        return profile.frames[id.value].kind == model::Frame::Kind::kPython;
+      });
+  for (auto id = sample.frames.rbegin(); id != sample.frames.rend(); ++id) {
+    const model::Frame& frame = profile.frames[id->value];
+    if (!IsPlumbing(frame) && !(python && IsNameless(frame))) return *id;
+  }
   return sample.frames.back();
+}
+
+// Code that has no file because a person or another program passed it as text.
+bool IsEntered(const model::Frame& frame) {
+  return frame.kind == model::Frame::Kind::kPython &&
+         (frame.file == "<string>" || frame.file == "<stdin>" || frame.file == "<console>");
+}
+
+struct GroupKey {
+  model::FrameId frame;  // of this sample
+  std::tuple<std::string, std::string, uint32_t, model::Domain> equal;  // in all samples of the group
+};
+
+// `key_of`: the group of a sample, if any.
+template <typename KeyOf>
+std::vector<model::SiteGroup> Group(const model::Profile& profile, model::Unit unit,
+                                    KeyOf key_of) {
+  std::map<decltype(GroupKey::equal), model::SiteGroup> groups;
+  for (const model::SampleId id : Sites(profile, unit)) {
+    const model::Sample& sample = profile.samples[id.value];
+    const std::optional<GroupKey> key = key_of(sample);
+    if (!key) continue;
+    model::SiteGroup& group = groups[key->equal];
+    if (group.sites.empty()) {
+      group.frame = key->frame;
+      group.domain = sample.domain;
+    }
+    group.estimate += sample.estimate;
+    group.oldest_ns = std::max(group.oldest_ns, sample.oldest_ns);
+    group.samples += sample.samples;
+    group.sites.push_back(id);
+  }
+  std::vector<model::SiteGroup> ranked;
+  for (auto& [key, group] : groups) ranked.push_back(std::move(group));
+  SortByAmount(&ranked,
+               [&](const model::SiteGroup& group) { return AmountOf(group.estimate, unit); });
+  return ranked;
 }
 
 }  // namespace
@@ -183,28 +233,47 @@ std::vector<model::SampleId> Sites(const model::Profile& profile, model::Unit un
   return sites;
 }
 
+bool IsOwnCode(const model::Frame& frame) {
+  if (frame.kind != model::Frame::Kind::kPython) return false;
+  const absl::string_view file = frame.file;
+  if (file.empty() || absl::StartsWith(file, "<")) return false;
+  for (const absl::string_view place :
+       {"/site-packages/", "/dist-packages/", "/lib/python3", "/lib64/python3"})
+    if (absl::StrContains(file, place)) return false;
+  return !absl::StrContains(file, "/bin/") || absl::EndsWith(file, ".py");
+}
+
 std::vector<model::SiteGroup> GroupSites(const model::Profile& profile, model::Unit unit) {
-  // By function, not by line: a function is what a person looks for, its sites say the lines.
-  using Key = std::tuple<std::string, std::string, model::Domain>;  // function, module
-  std::map<Key, model::SiteGroup> groups;
-  for (const model::SampleId id : Sites(profile, unit)) {
-    const model::Sample& sample = profile.samples[id.value];
-    if (sample.frames.empty()) continue;
-    const model::FrameId frame_id = InterestingFrame(profile, sample);
-    const model::Frame& frame = profile.frames[frame_id.value];
-    model::SiteGroup& group = groups[{frame.function, frame.module, sample.domain}];
-    if (group.sites.empty()) group.frame = frame_id;
-    group.domain = sample.domain;
-    group.estimate += sample.estimate;
-    group.oldest_ns = std::max(group.oldest_ns, sample.oldest_ns);
-    group.samples += sample.samples;
-    group.sites.push_back(id);
-  }
-  std::vector<model::SiteGroup> ranked;
-  for (auto& [key, group] : groups) ranked.push_back(std::move(group));
-  SortByAmount(&ranked,
-               [&](const model::SiteGroup& group) { return AmountOf(group.estimate, unit); });
-  return ranked;
+  return Group(profile, unit, [&](const model::Sample& sample) -> std::optional<GroupKey> {
+    if (sample.frames.empty()) return std::nullopt;
+    const model::FrameId id = InterestingFrame(profile, sample);
+    // By function, not by line: a function is what a person looks for, its sites say the lines.
+    const model::Frame& frame = profile.frames[id.value];
+    const bool python = frame.kind == model::Frame::Kind::kPython;
+    return GroupKey{id, {frame.function, python ? frame.file : frame.module, 0, sample.domain}};
+  });
+}
+
+std::vector<model::SiteGroup> GroupOwnCode(const model::Profile& profile, model::Unit unit) {
+  return Group(profile, unit, [&](const model::Sample& sample) -> std::optional<GroupKey> {
+    const auto innermost = [&](bool (*is_one)(const model::Frame&)) {
+      return std::find_if(sample.frames.rbegin(), sample.frames.rend(), [&](model::FrameId id) {
+        return is_one(profile.frames[id.value]);
+      });
+    };
+    auto found = innermost(IsOwnCode);
+    if (found == sample.frames.rend()) {
+      const auto outermost = std::find_if(
+          sample.frames.begin(), sample.frames.end(), [&](model::FrameId id) {
+            return profile.frames[id.value].kind == model::Frame::Kind::kPython;
+          });
+      if (outermost == sample.frames.end() || !IsEntered(profile.frames[outermost->value]))
+        return std::nullopt;
+      found = innermost(IsEntered);
+    }
+    const model::Frame& frame = profile.frames[found->value];
+    return GroupKey{*found, {frame.function, frame.file, frame.line, model::Domain::kMalloc}};
+  });
 }
 
 }  // namespace heapecho::aggregator

@@ -17,6 +17,7 @@
 #include "analyzer/reader/find_recordings.h"
 #include "analyzer/reader/liveness/liveness.h"
 #include "analyzer/reader/reader.h"
+#include "analyzer/symbolizer/python_lines.h"
 #include "analyzer/symbolizer/symbolizer.h"
 
 namespace heapecho::cli {
@@ -61,9 +62,13 @@ std::vector<Option> WithProfileOptions(std::vector<Option> own) {
       {"--value", "live|peak|allocated",
        "what is held (default), was held at the peak, or was ever allocated"},
       {"--unit", "bytes|objects", "what is counted; default bytes"},
-      {"--by", "process|thread|domain", "a root for each of them"},
+      {"--by", "process|thread|domain|view",
+       "a root for each of them; view: the handler of a request, read off the Python stack"},
       {"--where", "KEY=VALUE,...",
        "only pid=, host=, domain= or thread=; several of one key are alternatives"},
+      {"--native", "full|leaf|none",
+       "native frames around Python ones: all (default), inside of the innermost alone, or none"},
+      {"--internals", "", "show the interpreter's own call plumbing and import machinery too"},
       {"--lines", "", "tell lines of one function apart"},
       {"--sysroot", "DIR", "where the recorded machine's libraries lie, for their symbols"}};
   options.insert(options.end(), std::make_move_iterator(own.begin()),
@@ -100,6 +105,14 @@ absl::StatusOr<ProfileRequest> ParseProfileRequest(const Arguments& arguments) {
     request.options.where = *std::move(where);
   }
   if (const absl::Status status = aggregator::Check(request.options); !status.ok()) return status;
+  const absl::StatusOr<aggregator::Native> native =
+      Choose<aggregator::Native>(arguments, "--native",
+                                 {{"full", aggregator::Native::kFull},
+                                  {"leaf", aggregator::Native::kLeaf},
+                                  {"none", aggregator::Native::kNone}});
+  if (!native.ok()) return native.status();
+  request.options.native = *native;
+  request.options.internals = arguments.Has("--internals");
   request.lines = arguments.Has("--lines");
   request.sysroot = arguments.Get("--sysroot");
   if (!request.sysroot.empty() && !IsDirectory(request.sysroot)) {
@@ -142,6 +155,7 @@ absl::StatusOr<model::Report> LoadReport(const ProfileRequest& request) {
       [&](const model::Module& module, absl::Span<const uint64_t> addresses) {
         return symbolizer->Symbolize(module, addresses);
       },
+      symbolizer::PythonLines,
       [&](size_t done, size_t total) {
         progress.Show("naming the functions of module", done, total);
       });

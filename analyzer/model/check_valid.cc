@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recording::CheckValid(): the door that every recording passes before anything relies on it.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -33,45 +34,70 @@ std::string CheckModules(const std::vector<Module>& modules) {
 }
 
 // Depths are found by walking up to the next known one and back, so that a long chain costs no
-// recursion and the whole tree is walked once.
-std::string CheckNodes(const std::vector<Node>& nodes, const std::vector<Module>& modules) {
-  if (nodes.empty()) return "there is no root node";
-  if (nodes[0].parent != 0) return "the root node has a parent";
-  std::vector<bool> known(std::numeric_limits<uint16_t>::max() + size_t{1}, false);
-  known[0] = true;
-  for (const Module& module : modules) known[module.id] = true;
-
+// recursion and the whole tree is walked once. `kind` begins the sentence.
+template <typename AnyNode>
+std::string CheckChains(const char* kind, const std::vector<AnyNode>& nodes) {
+  if (nodes[0].parent != 0) return absl::StrCat("the root ", kind, " has a parent");
   constexpr uint16_t kUnseen = 0xffff;
   static_assert(kMaxFrames < kUnseen);
   std::vector<uint16_t> depth(nodes.size(), kUnseen);
   depth[0] = 0;
   std::vector<uint32_t> path;
   for (size_t i = 1; i < nodes.size(); ++i) {
-    if (!known[nodes[i].module]) {
-      return absl::StrCat("node ", i, " names module ", nodes[i].module, ", which is not there");
-    }
     path.clear();
     size_t at = i;
     while (depth[at] == kUnseen) {
-      if (path.size() == kMaxFrames) return absl::StrCat("the chain of node ", i, " is too long");
+      if (path.size() == kMaxFrames)
+        return absl::StrCat("the chain of ", kind, " ", i, " is too long");
       path.push_back(static_cast<uint32_t>(at));
       at = nodes[at].parent;
-      if (at >= nodes.size()) return absl::StrCat("node ", path.back(), " has no such parent");
+      if (at >= nodes.size()) return absl::StrCat(kind, " ", path.back(), " has no such parent");
     }
     if (depth[at] + path.size() > kMaxFrames) {
-      return absl::StrCat("the chain of node ", i, " is too long");
+      return absl::StrCat("the chain of ", kind, " ", i, " is too long");
     }
     for (uint16_t d = depth[at]; !path.empty(); path.pop_back()) depth[path.back()] = ++d;
   }
   return "";
 }
 
+std::string CheckNodes(const std::vector<Node>& nodes, const std::vector<Module>& modules) {
+  if (nodes.empty()) return "there is no root node";
+  std::vector<bool> known(std::numeric_limits<uint16_t>::max() + size_t{1}, false);
+  known[0] = true;
+  for (const Module& module : modules) known[module.id] = true;
+  for (size_t i = 1; i < nodes.size(); ++i) {
+    if (!known[nodes[i].module]) {
+      return absl::StrCat("node ", i, " names module ", nodes[i].module, ", which is not there");
+    }
+  }
+  return CheckChains("node", nodes);
+}
+
+std::string CheckPython(const std::vector<PythonNode>& nodes,
+                        const std::vector<PythonCode>& codes) {
+  if (codes.empty() && nodes.empty()) return "";
+  if (codes.empty()) return "there is no unknown code";
+  if (nodes.empty()) return "there is no root Python node";
+  if (codes[0] != PythonCode{}) return "the unknown code is known";
+  for (size_t i = 1; i < codes.size(); ++i) {
+    if (codes[i].table > LineTable::kLocations)
+      return absl::StrCat("code ", i, " has no such line table");
+  }
+  for (size_t i = 1; i < nodes.size(); ++i) {
+    if (nodes[i].code >= codes.size()) return absl::StrCat("Python node ", i, " has no such code");
+  }
+  return CheckChains("Python node", nodes);
+}
+
 std::string CheckStacks(const Recording& recording) {
   if (recording.stacks.empty()) return "there is no unknown stack";
-  if (recording.stacks[0].native_leaf != 0) return "the unknown stack has frames";
+  if (recording.stacks[0].native_leaf != 0 || recording.stacks[0].python_leaf != 0)
+    return "the unknown stack has frames";
+  const size_t python_nodes = std::max<size_t>(recording.python_nodes.size(), 1);
   for (size_t i = 0; i < recording.stacks.size(); ++i) {
     const Stack& stack = recording.stacks[i];
-    if (stack.native_leaf >= recording.native_nodes.size()) {
+    if (stack.native_leaf >= recording.native_nodes.size() || stack.python_leaf >= python_nodes) {
       return absl::StrCat("stack ", i, " has no such leaf");
     }
     if (!IsSound(stack.domain)) return absl::StrCat("stack ", i, " has no such domain");
@@ -129,6 +155,7 @@ std::string Recording::CheckValid() const {
   }
   std::string wrong = CheckModules(modules);
   if (wrong.empty()) wrong = CheckNodes(native_nodes, modules);
+  if (wrong.empty()) wrong = CheckPython(python_nodes, python_code);
   if (wrong.empty()) wrong = CheckStacks(*this);
   if (wrong.empty()) wrong = CheckLive(*this);
   if (wrong.empty()) wrong = CheckEvents(*this);

@@ -45,6 +45,31 @@ struct Node {
   uint32_t parent = 0;
   uint16_t module = 0;  // 0: no module known, address is absolute
   uint64_t address = 0; // ELF virtual address made for looking up
+  bool evaluates_python = false;  // see PythonNode
+};
+
+// How the line table of a code object is written: by CPython 3.8 and 3.9, by 3.10, by 3.11 and later.
+enum class LineTable : uint8_t { kNone, kLnotab, kLines, kLocations };
+
+struct PythonCode {
+  std::string name{};  // qualified from 3.11 on
+  std::string file{};  // as the interpreter has it
+  int32_t first_line = 0;
+  LineTable table = LineTable::kNone;
+  std::string table_bytes{};
+  friend auto operator<=>(const PythonCode&, const PythonCode&) = default;
+};
+
+// A Python frame in a prefix tree of its own; python_nodes[0] is the root, which is no frame. Chains end as native
+// ones do. One native frame that evaluates Python runs a group of Python frames, whose outermost one is its entry.
+// The stack as it really was: from the innermost frame outwards, each native frame that evaluates Python is replaced
+// by the next group; frames of groups that are left over are the outermost.
+struct PythonNode {
+  static constexpr uint32_t kNoInstruction = UINT32_MAX;  // before the first one: its line is the first line
+  uint32_t parent = 0;
+  uint32_t code = 0;         // index into Recording::python_code; 0: unknown code
+  uint32_t instruction = 0;  // byte offset in the code
+  bool group_entry = false;
 };
 
 // Estimated totals. bytes and objects are sums of weights; the variances are those of these sums.
@@ -64,6 +89,7 @@ struct Estimate {
 // allocates one size. Where the live set is at hand, its entries give the true one.
 struct Stack {
   uint32_t native_leaf = 0;  // index into Recording::native_nodes
+  uint32_t python_leaf = 0;  // index into Recording::python_nodes; 0: no Python frame
   Domain domain = Domain::kMalloc;
   bool truncated = false;    // innermost frames are there, the outermost ones or some inner ones were cut
   bool broken = false;       // the walk ended early
@@ -117,6 +143,8 @@ struct SectionInfo {
 struct Identity {
   std::string host, container, executable, user, working_directory, kernel, libc, allocator, cgroup,
       library_version;
+  std::string python_version;  // "3.11.7"; empty: no interpreter was met
+  std::string python_walk;     // "full", or "native-only: " and why; empty: not decided
   std::vector<std::string> command;
   std::vector<std::string> environment;  // NAME=VALUE
   std::vector<std::string> notes;
@@ -145,6 +173,8 @@ struct Recording {
   std::vector<SectionInfo> sections;        // in the file's order; those that could not be read too
   std::vector<Module> modules;              // by id, unique
   std::vector<Node> native_nodes;
+  std::vector<PythonNode> python_nodes;     // empty: no Python
+  std::vector<PythonCode> python_code;      // [0] stands for unknown code; empty: no Python
   std::vector<Stack> stacks;
   std::vector<LiveBlock> live_blocks;
   std::vector<Event> events;  // by time; those of one moment in the order of writing

@@ -72,6 +72,7 @@ struct Report {
   Profile profile;
   std::vector<SampleId> sites;    // every sample, largest first
   std::vector<SiteGroup> groups;  // largest first
+  std::vector<SiteGroup> own;     // by lines of the application's own Python code; largest first
 };
 
 }  // namespace heapecho::model

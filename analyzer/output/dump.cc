@@ -164,6 +164,8 @@ void DumpIdentity(const model::Identity& identity, Writer& out) {
   if (identity.cgroup_limit != 0) {
     out.Begin("identity").Add("cgroup_limit", identity.cgroup_limit).End();
   }
+  line("python", identity.python_version);
+  line("python_walk", identity.python_walk);
   line("library_version", identity.library_version);
   for (const std::string& note : identity.notes) line("note", note);
 }
@@ -174,6 +176,40 @@ void DumpModules(const std::vector<model::Module>& modules, Writer& out) {
     out.AddWord("build_id", module.build_id).AddHex("bias", module.bias);
     out.AddHex("start", module.start).AddHex("end", module.end);
     out.Add("loaded_ns", module.loaded_ns).Add("unloaded_ns", module.unloaded_ns).End();
+  }
+}
+
+const char* NameOf(model::LineTable table) {
+  switch (table) {
+    case model::LineTable::kNone:
+      return "none";
+    case model::LineTable::kLnotab:
+      return "lnotab";
+    case model::LineTable::kLines:
+      return "lines";
+    case model::LineTable::kLocations:
+      return "locations";
+  }
+  return "none";
+}
+
+void DumpPythonCode(const std::vector<model::PythonCode>& codes, Writer& out) {
+  for (size_t i = 1; i < codes.size(); ++i) {
+    const model::PythonCode& code = codes[i];
+    out.Begin("code").Add("index", uint64_t{i}).AddWord("name", code.name);
+    out.AddWord("file", code.file).Add("first_line", code.first_line);
+    out.Add("table", NameOf(code.table)).AddWord("table_bytes", absl::BytesToHexString(code.table_bytes));
+    out.End();
+  }
+}
+
+void DumpPythonFrames(const model::Recording& recording, uint32_t leaf, Writer& out) {
+  for (uint32_t at = leaf; at != 0; at = recording.python_nodes[at].parent) {
+    const model::PythonNode& node = recording.python_nodes[at];
+    out.Begin("  python ").Raw(node.code == 0 ? "unknown" : absl::StrCat("code-", node.code));
+    if (node.instruction != model::PythonNode::kNoInstruction)
+      out.Raw(absl::StrCat("+", node.instruction));
+    out.Raw(node.group_entry ? " entry" : "").End();
   }
 }
 
@@ -195,8 +231,10 @@ void DumpStacks(const model::Recording& recording, Writer& out) {
     for (uint32_t leaf = stack.native_leaf; leaf != 0; leaf = recording.native_nodes[leaf].parent) {
       const model::Node& node = recording.native_nodes[leaf];
       out.Begin("  frame ").Raw(names[node.module]).Raw(node.module == 0 ? "" : "+");
-      out.Raw(absl::StrCat("0x", absl::Hex(node.address))).End();
+      out.Raw(absl::StrCat("0x", absl::Hex(node.address)));
+      out.Raw(node.evaluates_python ? " evaluates" : "").End();
     }
+    DumpPythonFrames(recording, stack.python_leaf, out);
   }
 }
 
@@ -238,6 +276,7 @@ void Dump(const model::Recording& recording, absl::FunctionRef<void(absl::string
     out.Add("records", section.records).End();
   }
   DumpModules(recording.modules, out);
+  DumpPythonCode(recording.python_code, out);
   DumpStacks(recording, out);
   DumpLive(recording.live_blocks, out);
   DumpEvents(recording.events, out);

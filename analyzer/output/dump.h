@@ -2,9 +2,10 @@
 // A recording's records as text, one a line, nothing left out and nothing added up: for whoever
 // wants to see what is in the file, or to put it through grep and awk.
 //
-// Parts come in the file's order of thought: header, identity, counters, sections, modules, stacks
-// (each with its frames, innermost first, as module+0xaddress in the ELF), live blocks, events,
-// warnings. Each line begins with the name of its record and goes on with key=value; values that
+// Parts come in the file's order of thought: header, identity, counters, sections, modules, Python
+// code, stacks (each with its frames, innermost first: native ones as module+0xaddress in the ELF,
+// those that evaluate Python say so; then Python ones as code+instruction, those that begin a group
+// say so), live blocks, events, warnings. Each line begins with the name of its record and goes on with key=value; values that
 // hold spaces, quotes, line breaks or bytes that do not print are quoted and escaped as in C.
 // Amounts are bytes, times are nanoseconds of the recording's monotonic clock. Pure; equal
 // recordings give equal bytes, but for file= and disk_bytes=, which the machine decides.

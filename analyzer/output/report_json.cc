@@ -59,6 +59,15 @@ Json DomainsOf(const model::ProcessSummary& process) {
   return domains;
 }
 
+// The walk is recorded as "full", or "native-only: " and why.
+Json PythonOf(const model::Identity& identity) {
+  Json json{{"version", identity.python_version}};
+  const size_t colon = identity.python_walk.find(": ");
+  if (!identity.python_walk.empty()) json["walk"] = identity.python_walk.substr(0, colon);
+  if (colon != std::string::npos) json["reason"] = identity.python_walk.substr(colon + 2);
+  return json;
+}
+
 Json ToJson(const model::ProcessSummary& process) {
   const model::Recording& recording = process.recording;
   const model::Identity& identity = recording.identity;
@@ -91,6 +100,7 @@ Json ToJson(const model::ProcessSummary& process) {
   json["peak"] = ToJson(recording.peak);
   json["allocated"] = ToJson(recording.allocated);
   json["domains"] = DomainsOf(process);
+  if (!identity.python_version.empty()) json["python"] = PythonOf(identity);
   return json;
 }
 

@@ -156,17 +156,28 @@ std::string Totals(const model::Profile& profile) {
   return absl::StrCat(text, TextTable(rows, {1}));
 }
 
-// "function (module) file.c:12"
+// The last two parts of a path: many files of an application have one name.
+std::string ShortPath(const std::string& path) {
+  const size_t name = path.rfind('/');
+  if (name == std::string::npos || name == 0) return path;
+  return path.substr(path.rfind('/', name - 1) + 1);
+}
+
+// "function (module) file.c:12"; of Python "function package/file.py:12"
 std::string FrameText(const model::Frame& frame) {
+  const bool python = frame.kind == model::Frame::Kind::kPython;
   std::string text = frame.function;
   if (!frame.module.empty()) absl::StrAppend(&text, " (", frame.module, ")");
-  if (!frame.file.empty()) absl::StrAppend(&text, " ", FileName(frame.file));
+  if (!frame.file.empty())
+    absl::StrAppend(&text, " ", python ? ShortPath(frame.file) : FileName(frame.file));
   if (!frame.file.empty() && frame.line != 0) absl::StrAppend(&text, ":", frame.line);
   return Printable(text);
 }
 
 bool IsSameFunction(const model::Frame& a, const model::Frame& b) {
-  return a.kind == b.kind && a.function == b.function && a.module == b.module;
+  const bool python = a.kind == model::Frame::Kind::kPython;
+  return a.kind == b.kind && a.function == b.function && a.module == b.module &&
+         (!python || a.file == b.file);
 }
 
 // The largest site of a group: the function that stands for the group, then its callers. A function
@@ -194,26 +205,49 @@ std::string StackText(const model::Profile& profile, const model::SiteGroup& gro
   return text;
 }
 
-std::string TopSites(const model::Report& report, const ReportOptions& options) {
+// `domain`: empty where a group may have several.
+std::string GroupText(const model::Profile& profile, const model::SiteGroup& group, size_t rank,
+                      absl::string_view domain, size_t frames) {
+  std::string text = absl::StrCat(
+      absl::StrFormat("%3d. %7s  ", rank, HumanShare(group.estimate.bytes, profile.total.bytes)),
+      HumanEstimate(group.estimate, Unit::kBytes), "  ",
+      HumanEstimate(group.estimate, Unit::kObjects));
+  if (!domain.empty()) absl::StrAppend(&text, "  ", domain);
+  if (profile.value == model::Value::kLive) {
+    const absl::Duration age =
+        absl::Nanoseconds(static_cast<int64_t>(std::min<uint64_t>(group.oldest_ns, INT64_MAX)));
+    absl::StrAppend(&text, "  oldest ", Duration(age));
+  }
+  absl::StrAppend(&text, "  ", Plural(group.sites.size(), "stack"), "\n",
+                  StackText(profile, group, frames));
+  return text;
+}
+
+// Lines of the application's own code; nothing where there is none.
+std::string OwnCode(const model::Report& report, const ReportOptions& options) {
+  if (report.own.empty()) return "";
   const model::Profile& profile = report.profile;
+  const size_t count = std::min(options.top, report.own.size());
+  std::string text = absl::StrCat("Which lines of the application asked for it (", count, " of ",
+                                  Plural(report.own.size(), "line"), ")\n");
+  model::Estimate own;
+  for (const model::SiteGroup& group : report.own) own += group.estimate;
+  for (size_t i = 0; i < count; ++i)
+    absl::StrAppend(&text, GroupText(profile, report.own[i], i + 1, "", options.frames));
+  absl::StrAppend(&text, "  without a line of the application on the stack: ",
+                  HumanShare(profile.total.bytes - own.bytes, profile.total.bytes), "\n\n");
+  return text;
+}
+
+std::string TopSites(const model::Report& report, const ReportOptions& options) {
   const size_t count = std::min(options.top, report.groups.size());
   std::string text =
       absl::StrCat("Who allocated it (", count, " of ", Plural(report.groups.size(), "function"),
                    ", ", Plural(report.sites.size(), "stack"), ")\n");
   for (size_t i = 0; i < count; ++i) {
     const model::SiteGroup& group = report.groups[i];
-    absl::StrAppend(
-        &text,
-        absl::StrFormat("%3d. %7s  ", i + 1, HumanShare(group.estimate.bytes, profile.total.bytes)),
-        HumanEstimate(group.estimate, Unit::kBytes), "  ",
-        HumanEstimate(group.estimate, Unit::kObjects), "  ", model::DomainName(group.domain));
-    if (profile.value == model::Value::kLive) {
-      const absl::Duration age =
-          absl::Nanoseconds(static_cast<int64_t>(std::min<uint64_t>(group.oldest_ns, INT64_MAX)));
-      absl::StrAppend(&text, "  oldest ", Duration(age));
-    }
-    absl::StrAppend(&text, "  ", Plural(group.sites.size(), "stack"), "\n",
-                    StackText(profile, group, options.frames));
+    absl::StrAppend(&text, GroupText(report.profile, group, i + 1,
+                                     model::DomainName(group.domain), options.frames));
   }
   return text;
 }
@@ -268,7 +302,7 @@ std::string ReportText(const model::Report& report, const ReportOptions& options
   if (report.processes.empty())
     return absl::StrCat(Heading(report), "\n", Warnings(report.profile));
   return absl::StrCat(Heading(report), "\n", Processes(report), "\n", Totals(report.profile), "\n",
-                      TopSites(report, options), "\n", Lost(report), "\n", Cost(report), "\n",
+                      OwnCode(report, options), TopSites(report, options), "\n", Lost(report), "\n", Cost(report), "\n",
                       Warnings(report.profile));
 }
 

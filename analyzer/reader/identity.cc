@@ -81,12 +81,15 @@ void Take(wire::IdentityKey key, std::string_view value, model::Identity& identi
     case wire::IdentityKey::kLibraryVersion:
       identity.library_version = value;
       break;
+    case wire::IdentityKey::kPython:
+      identity.python_version = value;
+      break;
+    case wire::IdentityKey::kPythonWalk:
+      identity.python_walk = value;
+      break;
     case wire::IdentityKey::kNote:
       Append(value, identity.notes, complaints);
       break;
-    case wire::IdentityKey::kPython:
-    case wire::IdentityKey::kPythonWalk:
-      break;  // the model has no place for them
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "absl/container/flat_hash_map.h"
 #include "analyzer/model/recording.h"
 #include "analyzer/reader/complaints.h"
 #include "analyzer/reader/reader.h"
@@ -50,6 +51,15 @@ void ReadNodes(Source& source, const Part& part, model::Recording& recording,
                Complaints& complaints);
 // Cuts chains that do not end and leaves that are not there; names modules that are missing.
 void RepairNodes(model::Recording& recording, Complaints& complaints);
+
+// python.cc. Nodes name code by the ids of the file until RepairPythonNodes() has seen both.
+void ReadPythonNodes(Source& source, const Part& part, model::Recording& recording,
+                     Complaints& complaints);
+// What becomes of the ids of the file: index into python_code by id.
+using CodeIndex = absl::flat_hash_map<uint32_t, uint32_t>;
+CodeIndex ReadPythonCode(Source& source, const Part& part, model::Recording& recording,
+                         Complaints& complaints);
+void RepairPythonNodes(const CodeIndex& index, model::Recording& recording, Complaints& complaints);
 
 // Copies a wire record out of bytes that need not be aligned.
 template <typename Record>

@@ -76,12 +76,16 @@ absl::StatusOr<model::Recording> Parse(Source& source, const std::string& name, 
   ReadLive(source, sections.Find(SectionKind::kLive), recording, complaints);
   ReadStacks(source, sections.Find(SectionKind::kStacks), header.peak_mark, recording, complaints);
   ReadNodes(source, sections.Find(SectionKind::kNativeNodes), recording, complaints);
+  ReadPythonNodes(source, sections.Find(SectionKind::kPythonNodes), recording, complaints);
+  const CodeIndex code_index =
+      ReadPythonCode(source, sections.Find(SectionKind::kPythonCode), recording, complaints);
   ReadModules(source, sections.Find(SectionKind::kModules), recording, complaints);
   ReadIdentity(source, sections.Find(SectionKind::kIdentity), recording, complaints);
   ReadCounters(source, sections.Find(SectionKind::kCounters), recording, complaints);
   recording.sections = sections.Describe();
 
   RepairNodes(recording, complaints);
+  RepairPythonNodes(code_index, recording, complaints);
   ResolveStacks(recording, complaints);
   if (!source.error().empty()) {
     complaints.Say(absl::StrCat("parts of the file could not be read: ", source.error()));

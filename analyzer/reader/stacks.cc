@@ -7,12 +7,14 @@
 #include <memory>
 #include <vector>
 
+#include "analyzer/reader/chains.h"
 #include "analyzer/reader/parts.h"
 
 namespace heapecho::reader {
 namespace {
 
 constexpr uint64_t kLocationBits = 48;
+static_assert(wire::kEvaluationFrame == uint64_t{1} << (kLocationBits - 1));
 
 // See model::Stack: as if all blocks had the mean size.
 model::Estimate WithObjectsVariance(model::Estimate estimate) {
@@ -27,6 +29,7 @@ model::Estimate WithObjectsVariance(model::Estimate estimate) {
 model::Stack ToStack(const wire::StackRecord& record, uint32_t peak_mark, Complaints& complaints) {
   model::Stack stack;
   stack.native_leaf = record.native_leaf;
+  stack.python_leaf = record.python_leaf;
   if (record.domain <= static_cast<uint8_t>(wire::Domain::kMmap)) {
     stack.domain = static_cast<model::Domain>(record.domain);
   } else {
@@ -62,6 +65,7 @@ void ReadStacks(Source& source, const Part& part, uint32_t peak_mark, model::Rec
     recording.stacks[index] = ToStack(record, peak_mark, complaints);
   });
   recording.stacks[wire::kUnknownStack].native_leaf = 0;
+  recording.stacks[wire::kUnknownStack].python_leaf = 0;
 }
 
 void ReadNodes(Source& source, const Part& part, model::Recording& recording, Complaints&) {
@@ -74,7 +78,8 @@ void ReadNodes(Source& source, const Part& part, model::Recording& recording, Co
     const uint64_t location = uint64_t{record.location_high} << 32 | record.location_low;
     recording.native_nodes[index] = {.parent = record.parent,
                                      .module = static_cast<uint16_t>(location >> kLocationBits),
-                                     .address = location & ((uint64_t{1} << kLocationBits) - 1)};
+                                     .address = location & (wire::kEvaluationFrame - 1),
+                                     .evaluates_python = (location & wire::kEvaluationFrame) != 0};
   });
 }
 
@@ -87,45 +92,7 @@ void RepairNodes(model::Recording& recording, Complaints& complaints) {
            (index < nodes.size() && (nodes[index].module != 0 || nodes[index].address != 0));
   };
 
-  constexpr uint16_t kUnseen = 0xffff, kOnPath = 0xfffe;
-  static_assert(model::kMaxFrames < kOnPath);
-  std::vector<uint16_t> depth(nodes.size(), kUnseen);
-  std::vector<bool> cut(nodes.size(), false);  // the chain from here outwards misses frames
-  depth[0] = 0;
-  std::vector<uint32_t> path;
-  for (uint64_t i = 1; i < nodes.size(); ++i) {
-    uint32_t at = static_cast<uint32_t>(i);
-    while (depth[at] == kUnseen) {
-      depth[at] = kOnPath;
-      path.push_back(at);
-      model::Node& node = nodes[at];
-      if (!is_written(at)) {
-        node.parent = 0;
-      } else if (!is_written(node.parent)) {
-        complaints.Count("frames name a caller that is not there; their stacks end at them");
-        node.parent = 0;
-        cut[at] = true;
-      } else if (depth[node.parent] == kOnPath) {
-        complaints.Count("frames call themselves in a circle; their stacks end at them");
-        node.parent = 0;
-        cut[at] = true;
-      }
-      at = node.parent;
-    }
-    for (; !path.empty(); path.pop_back()) {
-      const uint32_t node = path.back();
-      const uint32_t parent = nodes[node].parent;
-      if (cut[parent]) cut[node] = true;
-      if (depth[parent] == model::kMaxFrames) {
-        complaints.Count("frames lie deeper than stacks can be; their stacks end at them");
-        nodes[node].parent = 0;
-        cut[node] = true;
-        depth[node] = 1;
-      } else {
-        depth[node] = static_cast<uint16_t>(depth[parent] + 1);
-      }
-    }
-  }
+  const std::vector<bool> cut = RepairChains<model::Node>(nodes, is_written, complaints);
 
   for (model::Stack& stack : recording.stacks) {
     if (!is_written(stack.native_leaf)) {

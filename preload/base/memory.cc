@@ -39,4 +39,13 @@ int PopulateShared(void* address, size_t bytes) {
   }
 }
 
+bool PopulateForReading(const void* address, size_t bytes) {
+  constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ, Linux 5.14
+  for (;;) {
+    const long result = Syscall(SYS_madvise, address, RoundUp(bytes, kPageSize), kPopulateRead);
+    if (!Failed(result) || result == -22) return true;
+    if (result != -4 && result != -11) return false;  // not EINTR, EAGAIN
+  }
+}
+
 }  // namespace heapecho::base

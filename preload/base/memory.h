@@ -26,4 +26,8 @@ void* MapShared(int fd, size_t bytes);
 // where the caller reserves the whole file by fallocate instead).
 int PopulateShared(void* address, size_t bytes);
 
+// Makes the pages of a mapping present to be read, so that a load cannot raise SIGBUS; false where one cannot be had.
+// True also before Linux 5.14, which cannot say.
+bool PopulateForReading(const void* address, size_t bytes);
+
 }  // namespace heapecho::base

@@ -27,6 +27,11 @@ bool ParseShort(const char* text, bool* keep) {
   return *keep || strcmp(text, "drop") == 0;
 }
 
+bool ParsePythonFrames(const char* text, bool* walk) {
+  *walk = strcmp(text, "auto") == 0;
+  return *walk || strcmp(text, "native") == 0;
+}
+
 template <size_t kRoom>
 bool ParseText(const char* text, char (*out)[kRoom]) {
   const size_t length = strlen(text);
@@ -47,6 +52,9 @@ struct kFlag {
 };
 struct kShort {
   static bool Parse(const char* text, bool* out) { return ParseShort(text, out); }
+};
+struct kPythonFrames {
+  static bool Parse(const char* text, bool* out) { return ParsePythonFrames(text, out); }
 };
 struct kText {
   template <size_t kRoom>

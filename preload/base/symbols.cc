@@ -20,37 +20,37 @@ struct SymbolTable {
 
 // Addresses in the dynamic section are run-time ones where the loader has relocated them (all but the vdso's).
 template <typename T>
-const T* Relocated(const link_map& map, ElfW(Addr) address) {
-  return reinterpret_cast<const T*>(address < map.l_addr ? address + map.l_addr : address);
+const T* Relocated(const ExportingFile& file, ElfW(Addr) address) {
+  return reinterpret_cast<const T*>(address < file.bias ? address + file.bias : address);
 }
 
-SymbolTable TableOf(const link_map& map) {
+SymbolTable TableOf(const ExportingFile& file) {
   SymbolTable table = {};
-  for (const ElfW(Dyn)* entry = map.l_ld; entry != nullptr && entry->d_tag != DT_NULL; ++entry) {
+  for (const ElfW(Dyn)* entry = file.dynamic; entry != nullptr && entry->d_tag != DT_NULL; ++entry) {
     const ElfW(Addr) value = entry->d_un.d_ptr;
     switch (entry->d_tag) {
-      case DT_SYMTAB: table.symbols = Relocated<ElfW(Sym)>(map, value); break;
-      case DT_STRTAB: table.strings = Relocated<char>(map, value); break;
-      case DT_GNU_HASH: table.gnu_hash = Relocated<uint32_t>(map, value); break;
-      case DT_HASH: table.hash = Relocated<uint32_t>(map, value); break;
-      case DT_VERSYM: table.versions = Relocated<uint16_t>(map, value); break;
+      case DT_SYMTAB: table.symbols = Relocated<ElfW(Sym)>(file, value); break;
+      case DT_STRTAB: table.strings = Relocated<char>(file, value); break;
+      case DT_GNU_HASH: table.gnu_hash = Relocated<uint32_t>(file, value); break;
+      case DT_HASH: table.hash = Relocated<uint32_t>(file, value); break;
+      case DT_VERSYM: table.versions = Relocated<uint16_t>(file, value); break;
       default: break;
     }
   }
   return table;
 }
 
-bool IsDefinitionOf(const SymbolTable& table, uint32_t index, const char* name) {
+bool IsDefinitionOf(const SymbolTable& table, uint32_t index, const char* name, unsigned type) {
   constexpr uint16_t kHidden = 0x8000;  // an old version, kept for programs that were linked to it
   const ElfW(Sym)& symbol = table.symbols[index];
-  return symbol.st_shndx != SHN_UNDEF && ELF64_ST_TYPE(symbol.st_info) == STT_FUNC &&
+  return symbol.st_shndx != SHN_UNDEF && ELF64_ST_TYPE(symbol.st_info) == type &&
          ELF64_ST_BIND(symbol.st_info) != STB_LOCAL &&
          (table.versions == nullptr || (table.versions[index] & kHidden) == 0) &&
          strcmp(table.strings + symbol.st_name, name) == 0;
 }
 
 // Index of the symbol, 0 if there is none.
-uint32_t LookUpGnu(const SymbolTable& table, const char* name) {
+uint32_t LookUpGnu(const SymbolTable& table, const char* name, unsigned type) {
   const uint32_t bucket_count = table.gnu_hash[0];
   const uint32_t first = table.gnu_hash[1];
   const uint32_t filter_words = table.gnu_hash[2];
@@ -63,30 +63,23 @@ uint32_t LookUpGnu(const SymbolTable& table, const char* name) {
   if (index < first) return 0;
   for (;; ++index) {
     const uint32_t other = chain[index - first];
-    if ((other | 1) == (hash | 1) && IsDefinitionOf(table, index, name)) return index;
+    if ((other | 1) == (hash | 1) && IsDefinitionOf(table, index, name, type)) return index;
     if ((other & 1) != 0) return 0;  // the bucket's last
   }
 }
 
-uint32_t LookUpSysV(const SymbolTable& table, const char* name) {
+uint32_t LookUpSysV(const SymbolTable& table, const char* name, unsigned type) {
   const uint32_t symbol_count = table.hash[1];
   for (uint32_t index = 1; index < symbol_count; ++index) {
-    if (IsDefinitionOf(table, index, name)) return index;
+    if (IsDefinitionOf(table, index, name, type)) return index;
   }
   return 0;
 }
 
 Symbol LookUp(const link_map& map, const char* name) {
-  const SymbolTable table = TableOf(map);
-  if (table.symbols == nullptr || table.strings == nullptr) return {};
-  uint32_t index = 0;
-  if (table.gnu_hash != nullptr) {
-    index = LookUpGnu(table, name);
-  } else if (table.hash != nullptr) {
-    index = LookUpSysV(table, name);
-  }
-  if (index == 0) return {};
-  return {.address = reinterpret_cast<void*>(map.l_addr + table.symbols[index].st_value), .owner = &map};
+  const Definition found = FindDefinition(FileOf(map), name, SymbolType::kFunction);
+  if (found.address == 0) return {};
+  return {.address = reinterpret_cast<void*>(found.address), .owner = &map};
 }
 
 const char* FileName(const char* path) {
@@ -95,6 +88,21 @@ const char* FileName(const char* path) {
 }
 
 }  // namespace
+
+Definition FindDefinition(const ExportingFile& file, const char* name, SymbolType type) {
+  const SymbolTable table = TableOf(file);
+  if (table.symbols == nullptr || table.strings == nullptr) return {};
+  const unsigned wanted = type == SymbolType::kFunction ? STT_FUNC : STT_OBJECT;
+  uint32_t index = 0;
+  if (table.gnu_hash != nullptr) {
+    index = LookUpGnu(table, name, wanted);
+  } else if (table.hash != nullptr) {
+    index = LookUpSysV(table, name, wanted);
+  }
+  if (index == 0) return {};
+  const ElfW(Sym)& symbol = table.symbols[index];
+  return {.address = file.bias + symbol.st_value, .size = symbol.st_size};
+}
 
 Symbol FindNext(const char* name) {
   const link_map* map = _r_debug.r_map;

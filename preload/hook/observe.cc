@@ -24,6 +24,8 @@
 #include "preload/stack/intern.h"
 #include "preload/stack/modules.h"
 #include "preload/stack/native_unwinder.h"
+#include "preload/stack/python.h"
+#include "preload/stack/python_code.h"
 
 namespace heapecho::hook {
 
@@ -51,7 +53,8 @@ constexpr uint64_t kControlNs = 100 * kMillisecond;
 constexpr uint64_t kTimedEvents = 16;
 
 struct Scratch {
-  stack::NativeFrame frames[wire::kMaxNativeFrames];
+  stack::NativeFrame native[wire::kMaxNativeFrames];
+  stack::PythonFrame python[stack::kMaxPythonFrames];
 };
 
 enum : uint32_t { kFileDue = 0, kFileBegun = 1, kFileRefused = 2 };
@@ -63,6 +66,8 @@ struct State {
   uint64_t budget = 0;
   recording::ProcessPage process;
   recording::Recording recording;
+  stack::Python python;
+  stack::CodeTable code;
   stack::Interner interner;
   stack::ProcessTotals totals;
   live::LiveSet live;
@@ -90,7 +95,22 @@ uint32_t SecondOfLife(uint64_t now) { return static_cast<uint32_t>((now - g.star
 
 // --- Mirroring private tables into the file.
 
-void NodeWritten(uint32_t node) { g.recording.MirrorNode(node, g.interner.nodes().Record(node)); }
+void NativeNodeWritten(uint32_t node) {
+  g.recording.MirrorNativeNode(node, g.interner.native_nodes().Record(node));
+}
+
+void PythonNodeWritten(uint32_t node) {
+  g.recording.MirrorPythonNode(node, g.interner.python_nodes().Record(node));
+}
+
+void CodeWritten(size_t offset, size_t bytes) {
+  g.recording.MirrorCode(offset, g.code.log() + offset, bytes);
+}
+
+uint32_t CodeIdOf(const stack::PythonFrame& frame) { return g.code.IdOf(g.python.interpreter(), frame); }
+
+// A recording that begins later has it among its facts.
+void PythonChanged(wire::IdentityKey key, const char* text) { g.recording.AppendIdentity(key, text); }
 
 void StackWritten(uint32_t stack) { g.recording.MirrorStack(stack, &g.interner.Totals(stack)); }
 
@@ -176,8 +196,23 @@ void MirrorHeader(uint64_t now) {
 #undef MIRROR_DOUBLE
 }
 
+// The log of code from its beginning. What is being written there now is mirrored by who writes it, who has either
+// given it its length before this looks, or finds the recording active.
+void MirrorCode() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const char* const log = g.code.log();
+  for (size_t at = 0, end = g.code.log_bytes(); at + sizeof(wire::CodeRecord) <= end;) {
+    const uint32_t bytes =
+        __atomic_load_n(reinterpret_cast<const uint32_t*>(log + at), __ATOMIC_ACQUIRE);
+    if (bytes != 0) CodeWritten(at, bytes);
+    at += bytes != 0 ? bytes : 8;
+  }
+}
+
 void MirrorEverything(uint64_t now) {
-  for (uint32_t node = 1; node < g.interner.nodes().used(); ++node) NodeWritten(node);
+  MirrorCode();
+  for (uint32_t node = 1; node < g.interner.native_nodes().used(); ++node) NativeNodeWritten(node);
+  for (uint32_t node = 1; node < g.interner.python_nodes().used(); ++node) PythonNodeWritten(node);
   for (uint32_t stack = 0; stack < g.interner.used(); ++stack) StackWritten(stack);
   for (uint32_t slot = 0; slot < g.live.capacity(); ++slot) {
     live::Block block;
@@ -195,6 +230,7 @@ void BeginFileIfDue(uint64_t now) {
   }
   uint32_t due = kFileDue;
   if (!g.file.compare_exchange_strong(due, kFileRefused, kRelaxed)) return;  // another thread is at it
+  const char* const walk = g.python.verdict();
   const recording::Trouble trouble = g.recording.Begin(
       {.directory = g.options.directory,
        .budget = g.budget,
@@ -205,7 +241,9 @@ void BeginFileIfDue(uint64_t now) {
        .parent_id = g.has_parent ? g.parent_id : nullptr,
        .facts = {.libc_version = gnu_get_libc_version(),
                  .allocator_path = AllocatorPath(),
-                 .library_version = HEAPECHO_VERSION}});
+                 .library_version = HEAPECHO_VERSION,
+                 .python_version = g.python.version(),
+                 .python_walk = walk}});
   if (trouble.what != nullptr) {
     char number[32] = " (errno ";
     *recording::FormatDecimal(number + strlen(number), static_cast<uint64_t>(trouble.error)) = ')';
@@ -213,8 +251,16 @@ void BeginFileIfDue(uint64_t now) {
                    trouble.error != 0 ? number : nullptr);
     return;
   }
-  g.file.store(kFileBegun, kRelaxed);
+  if (walk == nullptr && g.python.verdict() != nullptr) {  // decided meanwhile
+    PythonChanged(wire::IdentityKey::kPythonWalk, g.python.verdict());
+  }
   MirrorEverything(now);
+  g.file.store(kFileBegun, std::memory_order_release);  // pairs with ReleaseMirroredCode
+}
+
+// Records of code are in the file for good; only before it begins is there need of another copy.
+void ReleaseMirroredCode() {
+  if (g.file.load(std::memory_order_acquire) == kFileBegun && g.recording.active()) g.code.Release();
 }
 
 // --- Who am I?
@@ -222,9 +268,12 @@ void BeginFileIfDue(uint64_t now) {
 void BecomeChild() {
   g.child_pending.store(false, kRelaxed);
   const uint64_t now = Now();
+  const size_t released = g.code.released();
+  g.code.AfterFork(released > 0 ? g.recording.CodeLog(released) : nullptr);
   g.has_parent = g.recording.Abandon(g.parent_id) || g.has_parent;
   g.forked_at_ns = now;
   g.start_ns = now;
+  g.python.AfterFork();
   g.interner.AfterFork();
   g.live.AfterFork();
   g.scratch.Reset();
@@ -366,16 +415,30 @@ __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t s
   stack::Registers registers;
   stack::CaptureRegisters(&registers);
   stack::NativeWalk walk =
-      stack::WalkNative(registers, thread.bounds, scratch->frames, wire::kMaxNativeFrames);
+      stack::WalkNative(registers, thread.bounds, scratch->native, wire::kMaxNativeFrames);
   if (walk.truncated) HEAPECHO_COUNT(unwind_truncated);
-  if (walk.broken) HEAPECHO_COUNT(unwind_broken);
-  const auto own = static_cast<uint32_t>(stack::LeadingOwnFrames(scratch->frames, walk.count));
+  if (walk.broken) {
+    HEAPECHO_COUNT(unwind_broken);
+    // It may have ended at anything; what is an evaluation is for the merge to say.
+    scratch->native[walk.count - 1].ip &= ~wire::kEvaluationFrame;
+  }
+  const auto own = static_cast<uint32_t>(stack::LeadingOwnFrames(scratch->native, walk.count));
   walk.count -= own;
+  stack::NativeFrame* const native = scratch->native + own;
+  const stack::PythonWalk python =
+      g.python.Walk(own > 0 ? native[-1].cfa : registers.sp, native, walk, scratch->python);
+  if (python.truncated) HEAPECHO_COUNT(python_truncated);
   {
     stack::Interner::Use use(g.interner);
     g.interner.FoldIfFull(use, g.totals, start);
     const uint32_t stack =
-        g.interner.Intern(use, scratch->frames + own, walk, wire::Domain::kMalloc, start);
+        g.interner.Intern(use,
+                          {.native = native,
+                           .native_walk = walk,
+                           .python = scratch->python,
+                           .python_walk = python,
+                           .code_id = CodeIdOf},
+                          wire::Domain::kMalloc, start);
     g.scratch.GiveBack(scratch);
 
     const live::Block sampled = {.address = reinterpret_cast<uintptr_t>(block),
@@ -410,6 +473,7 @@ __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t s
                              .check = 0});
     ThinIfNearlyFull();
     BeginFileIfDue(start);
+    ReleaseMirroredCode();
   }
   ControlInterval(start);
   MirrorHeader(start);
@@ -564,8 +628,12 @@ void Initialize() {
     stack::SetModuleSink(ModuleSeen);
     const bool whole =
         g.process.Initialize() && g.scratch.Initialize() && g.live.Initialize(layout.live) &&
-        g.interner.Initialize(layout.stacks, layout.native_nodes,
-                              {.node_written = NodeWritten, .stack_written = StackWritten});
+        g.code.Initialize(layout.code_bytes, CodeWritten) &&
+        g.interner.Initialize(layout.stacks, layout.native_nodes, layout.python_nodes,
+                              {.native_node_written = NativeNodeWritten,
+                               .python_node_written = PythonNodeWritten,
+                               .stack_written = StackWritten});
+    g.python.Initialize(g.options.python, PythonChanged);
     uint64_t interval = g.options.interval == base::kAuto ? sampler::kAutoFirst : g.options.interval;
     if (interval > sampler::kLargestInterval) interval = sampler::kLargestInterval;
     g.interval.store(interval, kRelaxed);
@@ -582,9 +650,16 @@ void Initialize() {
   errno = error;
 }
 
-void ModulesMayHaveChanged() {
+void LibraryMayGo() {
+  if (!g.ready.load(std::memory_order_acquire)) return;
+  g.python.LibraryMayGo();
+  stack::ModulesMayHaveChanged();
+}
+
+void LibraryWent() {
   if (!g.ready.load(std::memory_order_acquire)) return;
   stack::ModulesMayHaveChanged();
+  g.python.LibraryWent();
 }
 
 void AfterForkInChild() {

@@ -48,8 +48,9 @@ inline __attribute__((always_inline)) bool MayBeSampled(const void* block) {
 // The library's constructor: reads the options, maps the tables, and starts sampling.
 void Initialize();
 
-// A dlclose is about to be made, or has been.
-void ModulesMayHaveChanged();
+// A dlclose is about to be made; it has been.
+void LibraryMayGo();
+void LibraryWent();
 
 // In the child of a fork(), before it does anything else.
 void AfterForkInChild();

@@ -161,8 +161,8 @@ HEAPECHO_EXPORT void _Exit(int status) { ExitNow(g__exit, status); }
 HEAPECHO_EXPORT void quick_exit(int status) { ExitNow(g_quick_exit, status); }
 
 HEAPECHO_EXPORT int dlclose(void* handle) {
-  ModulesMayHaveChanged();
+  LibraryMayGo();
   const int result = g_dlclose.get()(handle);
-  ModulesMayHaveChanged();
+  LibraryWent();
   return result;
 }

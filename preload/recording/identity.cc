@@ -141,12 +141,22 @@ size_t CollectIdentity(const StaticFacts& facts, IdentityScratch& scratch, char*
   writer.Add(IdentityKey::kLibc, facts.libc_version);
   writer.Add(IdentityKey::kAllocator, facts.allocator_path);
   writer.Add(IdentityKey::kLibraryVersion, facts.library_version);
+  writer.Add(IdentityKey::kPython, facts.python_version);
+  writer.Add(IdentityKey::kPythonWalk, facts.python_walk);
 
   const size_t end = ReadSmallFile("/proc/self/environ", text, sizeof scratch.text);
   for (size_t at = 0; at < end; at += strlen(text + at) + 1) {
     if (VariableMatters(text + at)) writer.Add(IdentityKey::kEnvironment, text + at);
   }
   return writer.used();
+}
+
+size_t WriteIdentity(IdentityKey key, const char* text, char* out) {
+  constexpr size_t kMostBytes = 4096;
+  const size_t length = strnlen(text, kMostBytes);
+  const size_t whole = sizeof(wire::IdentityRecord) + base::RoundUp(length, 8);
+  if (out != nullptr) IdentityWriter(out, whole).Add(key, text, length);
+  return whole;
 }
 
 void FillProcessWords(wire::FileHeader& header, IdentityScratch& scratch) {

@@ -14,6 +14,8 @@ struct StaticFacts {
   const char* libc_version;
   const char* allocator_path;  // module that serves malloc below us
   const char* library_version;
+  const char* python_version;  // of the interpreter in this process
+  const char* python_walk;     // IdentityKey::kPythonWalk
 };
 
 // Scratch memory for collecting; too large for a caller's stack.
@@ -25,6 +27,9 @@ struct IdentityScratch {
 // Appends the identity records to `out` (at most `room` bytes, zeroed) and returns the bytes used. What does
 // not fit or cannot be read is left out. Signal-safe, allocates nothing.
 size_t CollectIdentity(const StaticFacts& facts, IdentityScratch& scratch, char* out, size_t room);
+
+// One record of `key` at `out`: its bytes, or with null `out` how many there would be. The text is cut at 4096 bytes.
+size_t WriteIdentity(wire::IdentityKey key, const char* text, char* out);
 
 // Fills the identity words of the header: pid, ppid, uid, boot id, namespace, start time.
 void FillProcessWords(wire::FileHeader& header, IdentityScratch& scratch);

@@ -33,6 +33,8 @@ Layout LayoutFor(uint64_t budget) {
   const uint64_t share = budget < kDefaultBudget ? budget : kDefaultBudget;
   layout.stacks = static_cast<uint32_t>(share / 3328);
   layout.native_nodes = layout.stacks * 6;
+  layout.python_nodes = layout.stacks * 2;
+  layout.code_bytes = static_cast<uint32_t>(base::RoundUp(share / 8, base::kPageSize));
   layout.live = PowerOfTwoBelow(share / 2048);
   layout.block_bytes = 32 << 10;
 
@@ -52,8 +54,9 @@ Layout LayoutFor(uint64_t budget) {
   add(SectionKind::kModules, 8, share / 64);
   add(SectionKind::kNativeNodes, sizeof(wire::NodeRecord),
       layout.native_nodes * sizeof(wire::NodeRecord));
-  add(SectionKind::kPythonNodes, sizeof(wire::NodeRecord), layout.stacks * 2 * sizeof(wire::NodeRecord));
-  add(SectionKind::kPythonCode, 8, share / 8);
+  add(SectionKind::kPythonNodes, sizeof(wire::NodeRecord),
+      layout.python_nodes * sizeof(wire::NodeRecord));
+  add(SectionKind::kPythonCode, 8, layout.code_bytes);
   add(SectionKind::kStacks, sizeof(wire::StackRecord), layout.stacks * sizeof(wire::StackRecord));
   add(SectionKind::kLive, sizeof(wire::LiveRecord), layout.live * sizeof(wire::LiveRecord));
   add(SectionKind::kHistory, 8, share / 16);

@@ -17,6 +17,8 @@ struct Layout {
   uint64_t file_size;     // bytes, all sections and the header
   uint32_t stacks;        // ids, the unknown stack included
   uint32_t native_nodes;  // the root included
+  uint32_t python_nodes;  // the root included
+  uint32_t code_bytes;    // for the records of Python code
   uint32_t live;          // blocks, a power of two
   uint32_t block_bytes;   // of an event block
   uint32_t section_count;

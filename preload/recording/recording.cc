@@ -125,7 +125,8 @@ bool Recording::Fill(const Beginning& beginning, IdentityScratch& scratch) {
   const wire::Section& events = layout_.Find(SectionKind::kEvents);
   const uint64_t head = layout_.Find(SectionKind::kModules).offset;  // header, identity, counters
   if (!MakePresent(memory_, head)) return false;
-  nodes_ = SectionAt(SectionKind::kNativeNodes);
+  native_nodes_ = SectionAt(SectionKind::kNativeNodes);
+  python_nodes_ = SectionAt(SectionKind::kPythonNodes);
   stacks_ = SectionAt(SectionKind::kStacks);
   live_ = SectionAt(SectionKind::kLive);
   module_bytes_.store(0, kRelaxed);
@@ -152,7 +153,10 @@ bool Recording::Fill(const Beginning& beginning, IdentityScratch& scratch) {
   memcpy(header.sections, layout_.sections, layout_.section_count * sizeof(wire::Section));
 
   const wire::Section& identity = layout_.Find(SectionKind::kIdentity);
-  Commit(SectionKind::kIdentity, CollectIdentity(beginning.facts, scratch, memory_ + identity.offset, identity.size));
+  identity_bytes_.store(static_cast<uint32_t>(CollectIdentity(beginning.facts, scratch,
+                                                              memory_ + identity.offset, identity.size)),
+                        kRelaxed);
+  Commit(SectionKind::kIdentity, identity_bytes_.load(kRelaxed));
   auto* counters = reinterpret_cast<wire::CounterRecord*>(SectionAt(SectionKind::kCounters));
   for (size_t i = 0; i < base::kCounterCount; ++i) {
     strncpy(counters[i].name, base::kCounterNames[i], sizeof counters[i].name - 1);
@@ -214,15 +218,24 @@ void Recording::Commit(SectionKind kind, uint64_t at_least) {
   }
 }
 
-void Recording::MirrorNode(uint32_t node, const wire::NodeRecord& record) {
-  if (!active() || node >= layout_.native_nodes) return;
-  char* target = nodes_ + size_t{node} * sizeof record;
+void Recording::MirrorNode(SectionKind kind, char* nodes, uint32_t node, const wire::NodeRecord& record) {
+  char* target = nodes + size_t{node} * sizeof record;
   if (!MakePresent(target, sizeof record)) return;
   auto& out = *reinterpret_cast<wire::NodeRecord*>(target);
   Store(out.location_low, record.location_low);
   Store(out.location_high, record.location_high);
   Store(out.parent, record.parent);
-  Commit(SectionKind::kNativeNodes, node + 1);
+  Commit(kind, node + 1);
+}
+
+void Recording::MirrorNativeNode(uint32_t node, const wire::NodeRecord& record) {
+  if (!active() || node >= layout_.native_nodes) return;
+  MirrorNode(SectionKind::kNativeNodes, native_nodes_, node, record);
+}
+
+void Recording::MirrorPythonNode(uint32_t node, const wire::NodeRecord& record) {
+  if (!active() || node >= layout_.python_nodes) return;
+  MirrorNode(SectionKind::kPythonNodes, python_nodes_, node, record);
 }
 
 void Recording::MirrorStack(uint32_t stack, const void* words) {
@@ -268,22 +281,28 @@ void Recording::ClearLive(uint32_t slot) {
   __atomic_store_n(&out->address, 0, __ATOMIC_RELAXED);
 }
 
+char* Recording::Append(SectionKind kind, std::atomic<uint32_t>& used, size_t bytes, size_t* end) {
+  const wire::Section& section = layout_.Find(kind);
+  uint32_t at = used.load(kRelaxed);
+  do {
+    if (bytes > section.size - at) return nullptr;
+  } while (!used.compare_exchange_weak(at, at + static_cast<uint32_t>(bytes), kRelaxed));
+  char* target = memory_ + section.offset + at;
+  *end = at + bytes;
+  return MakePresent(target, bytes) ? target : nullptr;
+}
+
 void Recording::AppendModule(const wire::ModuleRecord& record, const void* build_id, const char* path) {
   if (!active()) return;
-  const wire::Section& section = layout_.Find(SectionKind::kModules);
-  const uint32_t length = static_cast<uint32_t>(
-      base::RoundUp(sizeof record + record.build_id_length + record.path_length, 8));
-  uint32_t at = module_bytes_.load(kRelaxed);
-  do {
-    if (at + length > section.size) {
-      HEAPECHO_COUNT(modules_dropped);
-      return;
-    }
-  } while (!module_bytes_.compare_exchange_weak(at, at + length, kRelaxed));
-  char* target = memory_ + section.offset + at;
-  if (!MakePresent(target, length)) return;
+  const size_t length = base::RoundUp(sizeof record + record.build_id_length + record.path_length, 8);
+  size_t end;
+  char* const target = Append(SectionKind::kModules, module_bytes_, length, &end);
+  if (target == nullptr) {
+    HEAPECHO_COUNT(modules_dropped);
+    return;
+  }
   wire::ModuleRecord whole = record;
-  whole.length = length;
+  whole.length = static_cast<uint32_t>(length);
   memcpy(target + 8, reinterpret_cast<const char*>(&whole) + 8, sizeof whole - 8);
   memcpy(target + sizeof whole, build_id, record.build_id_length);
   memcpy(target + sizeof whole + record.build_id_length, path, record.path_length);
@@ -291,7 +310,29 @@ void Recording::AppendModule(const wire::ModuleRecord& record, const void* build
   uint64_t first;
   memcpy(&first, &whole, 8);
   __atomic_store_n(reinterpret_cast<uint64_t*>(target), first, __ATOMIC_RELEASE);
-  Commit(SectionKind::kModules, at + length);
+  Commit(SectionKind::kModules, end);
+}
+
+void Recording::MirrorCode(size_t offset, const char* records, size_t bytes) {
+  if (!active()) return;
+  const wire::Section& section = layout_.Find(SectionKind::kPythonCode);
+  if (offset > section.size || bytes > section.size - offset) return;
+  char* const target = memory_ + section.offset + offset;
+  if (!MakePresent(target, bytes)) return;
+  StoreWords(target + 8, records + 8, bytes / 8 - 1);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  StoreWords(target, records, 1);  // its length makes it a record
+  Commit(SectionKind::kPythonCode, offset + bytes);
+}
+
+void Recording::AppendIdentity(wire::IdentityKey key, const char* text) {
+  if (!active()) return;
+  size_t end;
+  char* const target =
+      Append(SectionKind::kIdentity, identity_bytes_, WriteIdentity(key, text, nullptr), &end);
+  if (target == nullptr) return;
+  WriteIdentity(key, text, target);
+  Commit(SectionKind::kIdentity, end);
 }
 
 void Recording::MirrorCounters() {
@@ -315,6 +356,12 @@ void Recording::Remove() {
   if (memory_ == nullptr) return;
   active_.store(false, std::memory_order_release);
   Syscall(SYS_unlinkat, AT_FDCWD, path_, 0);
+}
+
+const char* Recording::CodeLog(size_t bytes) {
+  if (memory_ == nullptr) return nullptr;
+  const char* const log = memory_ + layout_.Find(SectionKind::kPythonCode).offset;
+  return base::PopulateForReading(log, bytes) ? log : nullptr;
 }
 
 bool Recording::Abandon(uint8_t* id) {

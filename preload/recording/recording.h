@@ -49,12 +49,17 @@ class Recording {
   // The tables that this file has room for; what lies beyond is not mirrored. Valid once begun.
   const Layout& layout() const { return layout_; }
 
-  void MirrorNode(uint32_t node, const wire::NodeRecord& record);
+  void MirrorNativeNode(uint32_t node, const wire::NodeRecord& record);
+  void MirrorPythonNode(uint32_t node, const wire::NodeRecord& record);
   // `words`: the live words of a wire::StackRecord, which other threads may be changing: what the file says
   // afterwards is what they said at some moment since the call began.
   void MirrorStack(uint32_t stack, const void* words);
   void MirrorLive(uint32_t slot, const wire::LiveRecord& record);  // sets check
   void ClearLive(uint32_t slot);
+  // `bytes` of the log of Python code, whole records, at `offset` of it: they go to the same place in the file.
+  void MirrorCode(size_t offset, const char* records, size_t bytes);
+  // What was learnt about the process after the file had begun.
+  void AppendIdentity(wire::IdentityKey key, const char* text);
   void AppendModule(const wire::ModuleRecord& record, const void* build_id, const char* path);
   void AppendEvent(uint32_t thread, const wire::EventRecord& event) {
     if (active()) ring_.Write(thread, event);
@@ -70,6 +75,9 @@ class Recording {
   // Removes the file: a short process's, which nobody wants.
   void Remove();
 
+  // The first `bytes` of the log of Python code as the file has it; null where there is none, or they cannot be read.
+  const char* CodeLog(size_t bytes);
+
   // In a forked child: this is the parent's file. Unmaps it, touches nothing in it; `id` gets its id if it
   // was begun (16 bytes), else stays as it is. Returns whether it was.
   bool Abandon(uint8_t* id);
@@ -83,16 +91,21 @@ class Recording {
   void End(wire::RecordingEnd why, int error);
   char* SectionAt(wire::SectionKind kind) { return memory_ + layout_.Find(kind).offset; }
   void Commit(wire::SectionKind kind, uint64_t at_least);
+  // Room for `bytes` at the end of a log; null (and the log stays as it is) when there is none.
+  char* Append(wire::SectionKind kind, std::atomic<uint32_t>& used, size_t bytes, size_t* end);
+  void MirrorNode(wire::SectionKind kind, char* nodes, uint32_t node, const wire::NodeRecord& record);
   bool Fill(const Beginning& beginning, IdentityScratch& scratch);
 
   char* memory_ = nullptr;
   Layout layout_ = {};
   // Offsets of the sections that events touch, found once.
-  char* nodes_ = nullptr;
+  char* native_nodes_ = nullptr;
+  char* python_nodes_ = nullptr;
   char* stacks_ = nullptr;
   char* live_ = nullptr;
   std::atomic<bool> active_;
   std::atomic<uint32_t> module_bytes_;
+  std::atomic<uint32_t> identity_bytes_;
   std::atomic<uint8_t> present_[kLargestBudget / kChunk + 1];
   buffer::EventRing ring_;
   char path_[704] = {};

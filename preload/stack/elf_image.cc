@@ -87,7 +87,7 @@ bool ReadElfImage(uintptr_t header, size_t mapped, ElfImage* image) {
 
   for (size_t i = 0; i < elf.e_phnum; ++i) {
     const Elf64_Phdr segment = at(i);
-    if (segment.p_type != PT_GNU_EH_FRAME && segment.p_type != PT_NOTE) continue;
+    if (segment.p_type != PT_GNU_EH_FRAME && segment.p_type != PT_NOTE && segment.p_type != PT_DYNAMIC) continue;
     for (size_t j = 0; j < elf.e_phnum; ++j) {
       const Elf64_Phdr load = at(j);
       if (load.p_type != PT_LOAD || (load.p_flags & PF_R) == 0) continue;
@@ -96,7 +96,9 @@ bool ReadElfImage(uintptr_t header, size_t mapped, ElfImage* image) {
         continue;
       }
       const uintptr_t address = image->bias + segment.p_vaddr;
-      if (segment.p_type == PT_GNU_EH_FRAME) {
+      if (segment.p_type == PT_DYNAMIC) {
+        if (RangeReadable(address, segment.p_filesz)) image->dynamic = address;
+      } else if (segment.p_type == PT_GNU_EH_FRAME) {
         if (!Readable(address)) continue;
         image->eh_frame_hdr = address;
         image->cfi_low = image->bias + load.p_vaddr;

@@ -13,6 +13,7 @@ struct ElfImage {
   uintptr_t start, end;         // run-time range of the loadable segments, whole pages
   uintptr_t eh_frame_hdr;       // run-time address; 0: none
   uintptr_t cfi_low, cfi_high;  // the loaded segment that holds it
+  uintptr_t dynamic;            // run-time address of the dynamic section; 0: none
   uintptr_t build_id_address;   // where the note holds it; 0: none
   uint8_t build_id_length;      // 0: none
   uint8_t build_id[20];

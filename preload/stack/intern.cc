@@ -19,14 +19,26 @@ uint64_t HashFrames(const NativeFrame* frames, uint32_t count, uint64_t seed) {
   return h ^ (h >> 29);
 }
 
-uint32_t HashKey(uint32_t leaf, uint32_t rest) {
-  const uint64_t h = (uint64_t{leaf} << 24 ^ rest) * 0x9e3779b97f4a7c15;
-  return static_cast<uint32_t>(h >> 32);
+uint64_t HashFrames(const PythonFrame* frames, uint32_t count, uint64_t seed) {
+  uint64_t h = seed;
+  for (uint32_t i = 0; i < count; ++i) {
+    h = (h ^ frames[i].key ^ uint64_t{frames[i].instruction} << 32) * 0x9e3779b97f4a7c15 + (h >> 29);
+  }
+  h = (h ^ (h >> 32)) * 0xbf58476d1ce4e5b9;
+  return h ^ (h >> 29);
+}
+
+constexpr bool Evaluates(const wire::NodeRecord& native) {
+  return (native.location_high & wire::kEvaluationFrame >> 32) != 0;
+}
+
+constexpr bool IsGroupEntry(const wire::NodeRecord& python) {
+  return (python.location_high & wire::kGroupEntry) != 0;
 }
 
 }  // namespace
 
-bool Interner::Initialize(uint32_t stacks, uint32_t nodes, InternSink sink) {
+bool Interner::Initialize(uint32_t stacks, uint32_t native_nodes, uint32_t python_nodes, InternSink sink) {
   if (stacks > UINT16_MAX) stacks = UINT16_MAX;  // an id has 16 bits in the cache
   uint32_t slots = 1024;
   while (slots < stacks * 2) slots *= 2;
@@ -35,7 +47,10 @@ bool Interner::Initialize(uint32_t stacks, uint32_t nodes, InternSink sink) {
   const size_t index_bytes = slots * sizeof(uint32_t);
   auto* memory = static_cast<char*>(base::MapPrivate(
       stack_bytes + index_bytes + cached * sizeof(uint64_t), "heapecho stack totals"));
-  if (memory == nullptr || !nodes_.Initialize(nodes, sink.node_written)) return false;
+  if (memory == nullptr || !native_.Initialize(native_nodes, sink.native_node_written) ||
+      !python_.Initialize(python_nodes, sink.python_node_written)) {
+    return false;
+  }
   stacks_ = reinterpret_cast<StackTotals*>(memory);
   index_ = reinterpret_cast<std::atomic<uint32_t>*>(memory + stack_bytes);
   cache_ = reinterpret_cast<std::atomic<uint64_t>*>(memory + stack_bytes + index_bytes);
@@ -56,42 +71,36 @@ Interner::Use::Use(Interner& interner) : interner_(interner) {
 
 Interner::Use::~Use() { interner_.inside_.fetch_sub(1, std::memory_order_release); }
 
-uint32_t Interner::Intern(const Use& use, const NativeFrame* frames, const NativeWalk& walk,
-                          wire::Domain domain, uint64_t now_ns) {
+uint32_t Interner::Intern(const Use& use, const CapturedStack& captured, wire::Domain domain,
+                          uint64_t now_ns) {
   if (use.folding() || capacity_ == 0) {
     HEAPECHO_COUNT(stack_unknown);
     return wire::kUnknownStack;
   }
-  Key key = {.leaf = 0,
-             .flags = static_cast<uint16_t>((walk.truncated ? wire::kStackTruncated : 0) |
-                                            (walk.broken ? wire::kStackBroken : 0)),
+  const bool truncated = captured.native_walk.truncated || captured.python_walk.truncated;
+  Key key = {.native_leaf = 0,
+             .python_leaf = 0,
+             .flags = static_cast<uint16_t>((truncated ? wire::kStackTruncated : 0) |
+                                            (captured.native_walk.broken ? wire::kStackBroken : 0)),
              .domain = static_cast<uint8_t>(domain)};
   // When modules come or go an address may mean another frame, so what was cached by address is void.
   const uint64_t seed = ModuleGeneration() << 32 | uint32_t{key.flags} << 8 | key.domain;
-  const uint64_t hash = HashFrames(frames, walk.count, seed);
+  const uint64_t hash = HashFrames(captured.python, captured.python_walk.count,
+                                   HashFrames(captured.native, captured.native_walk.count, seed));
   std::atomic<uint64_t>& cached = cache_[(hash >> 16) & cache_mask_];
   const uint64_t known = cached.load(std::memory_order_acquire);
   if (((known ^ hash) >> 16) == 0 && (known & 0xffff) != 0) return known & 0xffff;
 
-  bool cut = false;
-  for (uint32_t i = walk.count; i-- > 0;) {
-    const uint64_t location = stack::LocationOf(frames[i].ip);
-    const uint32_t node = nodes_.FindOrAdd(key.leaf, location);
-    if (node == kNoNode) {
-      cut = true;
-      break;
-    }
-    key.leaf = node;
-  }
+  bool cut = !Insert(captured, &key);
   if (cut) key.flags |= wire::kStackTruncated;
   uint32_t stack = FindOrAddStack(key, now_ns);
   if (stack == wire::kUnknownStack) {
     // No id left: the innermost caller that has one, however it was captured.
     cut = true;
     key.flags |= wire::kStackTruncated;
-    for (; stack == wire::kUnknownStack; key.leaf = nodes_.ParentOf(key.leaf)) {
+    for (; stack == wire::kUnknownStack; CutInnermost(&key)) {
       stack = FindStack(key);
-      if (key.leaf == 0) break;
+      if (key.native_leaf == 0 && key.python_leaf == 0) break;
     }
   }
   if (stack == wire::kUnknownStack) {
@@ -104,14 +113,92 @@ uint32_t Interner::Intern(const Use& use, const NativeFrame* frames, const Nativ
   return stack;
 }
 
-bool Interner::Matches(uint32_t stack, const Key& key) const {
+// Brings the frames into the trees, from the outermost on. False when a tree was full: the leaves are then those of the
+// frames that are left when the innermost ones are cut off until both fit.
+bool Interner::Insert(const CapturedStack& captured, Key* key) {
+  const NativeFrame* const native = captured.native;
+  const PythonFrame* const python = captured.python;
+  uint32_t python_left_off = captured.python_walk.count;
+  while (python_left_off > 0) {
+    const PythonFrame& frame = python[python_left_off - 1];
+    const uint32_t code = captured.code_id(frame);
+    // An instruction of code that is not known says nothing.
+    const uint32_t instruction = frame.instruction | (code == 0 ? wire::kNoInstruction : 0);
+    const uint32_t node = python_.FindOrAdd(key->python_leaf, uint64_t{instruction} << 32 | code);
+    if (node == kNoNode) break;
+    key->python_leaf = node;
+    --python_left_off;
+  }
+  // With a Python frame go the native ones inside of it, and the one that evaluated it if it was the last there.
+  uint32_t native_left_off = 0;
+  for (uint32_t i = 0, k = 0; k < python_left_off; ++i) {
+    if (i == captured.native_walk.count) {
+      native_left_off = i;
+      break;
+    }
+    if ((native[i].ip & wire::kEvaluationFrame) == 0) continue;
+    while (k < python_left_off && (python[k].instruction & wire::kGroupEntry) == 0) ++k;
+    native_left_off = i;
+    if (k < python_left_off) {
+      ++k;
+      native_left_off = i + 1;
+    }
+  }
+  uint32_t i = captured.native_walk.count;
+  for (; i > native_left_off; --i) {
+    const uintptr_t ip = native[i - 1].ip;
+    const uint64_t location =
+        stack::LocationOf(ip & ~wire::kEvaluationFrame) | (ip & wire::kEvaluationFrame);
+    const uint32_t node = native_.FindOrAdd(key->native_leaf, location);
+    if (node == kNoNode) break;
+    key->native_leaf = node;
+  }
+  // And with a native frame that evaluated Python code go its Python frames.
+  for (uint32_t cut = native_left_off; cut < i; ++cut) {
+    if ((native[cut].ip & wire::kEvaluationFrame) == 0) continue;
+    for (bool entry = false; !entry && key->python_leaf != 0;) {
+      entry = IsGroupEntry(python_.Record(key->python_leaf));
+      key->python_leaf = python_.ParentOf(key->python_leaf);
+    }
+  }
+  return python_left_off == 0 && i == 0;
+}
+
+// Takes the innermost frame off, as both kinds interleave.
+void Interner::CutInnermost(Key* key) const {
+  bool native = key->native_leaf != 0 && !Evaluates(native_.Record(key->native_leaf));
+  if (!native && key->python_leaf != 0) {
+    native = IsGroupEntry(python_.Record(key->python_leaf));
+    key->python_leaf = python_.ParentOf(key->python_leaf);
+    native = native || key->python_leaf == 0;
+  } else {
+    native = true;
+  }
+  if (native && key->native_leaf != 0) key->native_leaf = native_.ParentOf(key->native_leaf);
+}
+
+uint32_t Interner::HashOf(const Key& key) {
+  uint64_t h = (uint64_t{key.native_leaf} << 32 | key.python_leaf) * 0x9e3779b97f4a7c15;
+  h = (h ^ h >> 29 ^ uint64_t{key.flags} << 8 ^ key.domain) * 0xbf58476d1ce4e5b9;
+  return static_cast<uint32_t>(h >> 32);
+}
+
+Interner::Key Interner::KeyOf(uint32_t stack) const {
   const StackTotals& totals = stacks_[stack];
-  return totals.native_leaf.load(kRelaxed) == key.leaf && totals.flags.load(kRelaxed) == key.flags &&
-         totals.domain.load(kRelaxed) == key.domain;
+  return {.native_leaf = totals.native_leaf.load(kRelaxed),
+          .python_leaf = totals.python_leaf.load(kRelaxed),
+          .flags = totals.flags.load(kRelaxed),
+          .domain = totals.domain.load(kRelaxed)};
+}
+
+bool Interner::Matches(uint32_t stack, const Key& key) const {
+  const Key other = KeyOf(stack);
+  return other.native_leaf == key.native_leaf && other.python_leaf == key.python_leaf &&
+         other.flags == key.flags && other.domain == key.domain;
 }
 
 uint32_t Interner::FindStack(const Key& key) const {
-  for (uint32_t i = HashKey(key.leaf, uint32_t{key.flags} << 8 | key.domain);; ++i) {
+  for (uint32_t i = HashOf(key);; ++i) {
     const uint32_t stack = index_[i & index_mask_].load(std::memory_order_acquire);
     if (stack == 0 || Matches(stack, key)) return stack;
   }
@@ -119,7 +206,7 @@ uint32_t Interner::FindStack(const Key& key) const {
 
 uint32_t Interner::FindOrAddStack(const Key& key, uint64_t now_ns) {
   uint32_t mine = wire::kUnknownStack;
-  for (uint32_t i = HashKey(key.leaf, uint32_t{key.flags} << 8 | key.domain);; ++i) {
+  for (uint32_t i = HashOf(key);; ++i) {
     std::atomic<uint32_t>& slot = index_[i & index_mask_];
     uint32_t stack = slot.load(std::memory_order_acquire);  // pairs with the exchange below
     if (stack == 0) {
@@ -127,7 +214,8 @@ uint32_t Interner::FindOrAddStack(const Key& key, uint64_t now_ns) {
         mine = ReserveStack();
         if (mine == wire::kUnknownStack) return mine;
         StackTotals& totals = stacks_[mine];
-        totals.native_leaf.store(key.leaf, kRelaxed);
+        totals.native_leaf.store(key.native_leaf, kRelaxed);
+        totals.python_leaf.store(key.python_leaf, kRelaxed);
         totals.flags.store(key.flags, kRelaxed);
         totals.domain.store(key.domain, kRelaxed);
         totals.first_seen_ns.store(now_ns, kRelaxed);
@@ -166,7 +254,8 @@ uint32_t Interner::ReserveStack() {
 void Interner::FoldIfFull(const Use& use, const ProcessTotals& process, uint64_t now_ns) {
   if (use.folding() || capacity_ == 0) return;
   const bool stacks_short = used() == capacity_ && static_cast<uint32_t>(free_list_.load(kRelaxed)) == 0;
-  const bool nodes_short = nodes_.free_nodes() < wire::kMaxNativeFrames;
+  const bool nodes_short = native_.free_nodes() < wire::kMaxNativeFrames ||
+                           python_.free_nodes() < kMaxPythonFrames;
   if (!stacks_short && !nodes_short) return;
   const uint64_t last = folded_ns_.load(kRelaxed);
   if (last != 0 && now_ns - last < kSecond) return;
@@ -207,63 +296,100 @@ uint32_t Interner::FoldCutoff() const {
   return low;
 }
 
-void Interner::Fold(const ProcessTotals& process, uint64_t now_ns) {
-  const size_t reference_bytes = nodes_.capacity() * sizeof(uint32_t);
-  auto* references = static_cast<uint32_t*>(base::MapPrivate(reference_bytes, "heapecho fold"));
-  if (references == nullptr) return;
-  // How many nodes and stacks stand on each node: what stands under a stack alone goes with it.
-  for (uint32_t node = 1; node < nodes_.used(); ++node) {
-    if (!nodes_.IsFree(node)) ++references[nodes_.ParentOf(node)];
+// How many nodes and stacks stand on each node: what stands under a stack alone goes with it.
+struct Interner::References {
+  uint32_t* native;
+  uint32_t* python;
+
+  // Frees what nobody stands on any more, from `node` on up to and without `end`.
+  static void FreeUnused(uint32_t node, uint32_t end, PrefixTree& tree, uint32_t* references) {
+    while (node != end && references[node] == 0) {
+      const uint32_t parent = tree.ParentOf(node);
+      tree.Free(node);
+      --references[parent];
+      node = parent;
+    }
   }
+  static void Count(const PrefixTree& tree, uint32_t* references) {
+    for (uint32_t node = 1; node < tree.used(); ++node) {
+      if (!tree.IsFree(node)) ++references[tree.ParentOf(node)];
+    }
+  }
+  // Nodes of stacks that got no id.
+  static void Sweep(PrefixTree& tree, uint32_t* references) {
+    for (uint32_t node = 1; node < tree.used(); ++node) {
+      if (!tree.IsFree(node)) FreeUnused(node, 0, tree, references);
+    }
+  }
+};
+
+void Interner::Fold(const ProcessTotals& process, uint64_t now_ns) {
+  const size_t reference_bytes = (size_t{native_.capacity()} + python_.capacity()) * sizeof(uint32_t);
+  auto* const memory = static_cast<uint32_t*>(base::MapPrivate(reference_bytes, "heapecho fold"));
+  if (memory == nullptr) return;
+  References references = {.native = memory, .python = memory + native_.capacity()};
+  References::Count(native_, references.native);
+  References::Count(python_, references.python);
   const uint32_t used = this->used();
   for (uint32_t stack = 1; stack < used; ++stack) {
-    if (stacks_[stack].domain.load(kRelaxed) != kFreeDomain) {
-      ++references[stacks_[stack].native_leaf.load(kRelaxed)];
-    }
+    if (stacks_[stack].domain.load(kRelaxed) == kFreeDomain) continue;
+    ++references.native[stacks_[stack].native_leaf.load(kRelaxed)];
+    ++references.python[stacks_[stack].python_leaf.load(kRelaxed)];
   }
   const uint32_t cutoff = FoldCutoff();
   for (uint32_t stack = 1; stack < used; ++stack) {
-    StackTotals& totals = stacks_[stack];
-    if (totals.domain.load(kRelaxed) == kFreeDomain || totals.live_objects.load(kRelaxed) != 0 ||
-        totals.last_used_s.load(kRelaxed) > cutoff) {
-      continue;
+    const StackTotals& totals = stacks_[stack];
+    if (totals.domain.load(kRelaxed) != kFreeDomain && totals.live_objects.load(kRelaxed) == 0 &&
+        totals.last_used_s.load(kRelaxed) <= cutoff) {
+      FoldOne(stack, process, references, now_ns);
     }
-    uint32_t node = totals.native_leaf.load(kRelaxed);
-    if (node == 0) continue;
-    --references[node];
-    do {  // at least the innermost frame
-      const uint32_t parent = nodes_.ParentOf(node);
-      if (references[node] == 0) {
-        --references[parent];
-        nodes_.Free(node);
-      }
-      node = parent;
-    } while (node != 0 && references[node] == 0);
-    const Key key = {.leaf = node,
-                     .flags = static_cast<uint16_t>(totals.flags.load(kRelaxed) | wire::kStackTruncated),
-                     .domain = totals.domain.load(kRelaxed)};
-    const uint32_t into = FindStack(key);
-    HEAPECHO_COUNT(stacks_folded);
-    if (into == 0) {  // nothing ends there yet: this one does from now on
-      totals.native_leaf.store(node, kRelaxed);
-      totals.flags.store(key.flags, kRelaxed);
-      ++references[node];
-      uint32_t i = HashKey(key.leaf, uint32_t{key.flags} << 8 | key.domain);
-      while (index_[i & index_mask_].load(kRelaxed) != 0) ++i;
-      index_[i & index_mask_].store(stack, kRelaxed);
-    } else {
-      stack::Fold(process, totals, stacks_[into]);
-      totals.domain.store(kFreeDomain, kRelaxed);
-      totals.native_leaf.store(0, kRelaxed);
-      totals.first_seen_ns.store(now_ns, kRelaxed);
-      sink_.stack_written(into);
-    }
-    sink_.stack_written(stack);
   }
-  base::Unmap(references, reference_bytes);
-  nodes_.Rebuild();
+  References::Sweep(native_, references.native);
+  References::Sweep(python_, references.python);
+  base::Unmap(memory, reference_bytes);
+  native_.Rebuild();
+  python_.Rebuild();
   RebuildStackIndex();
   for (uint32_t i = 0; i <= cache_mask_; ++i) cache_[i].store(0, kRelaxed);
+}
+
+void Interner::FoldOne(uint32_t stack, const ProcessTotals& process, References& references, uint64_t now_ns) {
+  StackTotals& totals = stacks_[stack];
+  const Key before = KeyOf(stack);
+  if (before.native_leaf == 0 && before.python_leaf == 0) return;
+  --references.native[before.native_leaf];
+  --references.python[before.python_leaf];
+  Key key = before;
+  key.flags |= wire::kStackTruncated;
+  const auto shared = [](uint32_t leaf, const uint32_t* counts) { return leaf == 0 || counts[leaf] != 0; };
+  do {  // at least the innermost frame
+    const Key inner = key;
+    CutInnermost(&key);
+    References::FreeUnused(inner.native_leaf, key.native_leaf, native_, references.native);
+    References::FreeUnused(inner.python_leaf, key.python_leaf, python_, references.python);
+  } while ((key.native_leaf != 0 || key.python_leaf != 0) &&
+           !(shared(key.native_leaf, references.native) && shared(key.python_leaf, references.python)));
+
+  const uint32_t into = FindStack(key);
+  HEAPECHO_COUNT(stacks_folded);
+  if (into == 0) {  // nothing ends there yet: this one does from now on
+    totals.native_leaf.store(key.native_leaf, kRelaxed);
+    totals.python_leaf.store(key.python_leaf, kRelaxed);
+    totals.flags.store(key.flags, kRelaxed);
+    ++references.native[key.native_leaf];
+    ++references.python[key.python_leaf];
+    uint32_t i = HashOf(key);
+    while (index_[i & index_mask_].load(kRelaxed) != 0) ++i;
+    index_[i & index_mask_].store(stack, kRelaxed);
+  } else {
+    stack::Fold(process, totals, stacks_[into]);
+    totals.domain.store(kFreeDomain, kRelaxed);
+    totals.native_leaf.store(0, kRelaxed);
+    totals.python_leaf.store(0, kRelaxed);
+    totals.first_seen_ns.store(now_ns, kRelaxed);
+    sink_.stack_written(into);
+  }
+  sink_.stack_written(stack);
 }
 
 void Interner::RebuildStackIndex() {
@@ -276,8 +402,7 @@ void Interner::RebuildStackIndex() {
       free = stack;
       continue;
     }
-    uint32_t i = HashKey(totals.native_leaf.load(kRelaxed),
-                         uint32_t{totals.flags.load(kRelaxed)} << 8 | totals.domain.load(kRelaxed));
+    uint32_t i = HashOf(KeyOf(stack));
     while (index_[i & index_mask_].load(kRelaxed) != 0) ++i;
     index_[i & index_mask_].store(stack, kRelaxed);
   }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whole stacks to small ids, and each id's totals.
 //
-// A captured stack is hashed and looked up in a lossy cache; only a stack that is not in it is walked through
-// the prefix tree, frame by frame, to its leaf, and the leaf to its id. All of it is lock-free.
+// A captured stack, native and Python frames, is hashed and looked up in a lossy cache; only a stack that is not in
+// it is walked through the two prefix trees, frame by frame, to its two leaves, and the leaves to its id. All of it
+// is lock-free.
 //
 // When the tables are full, the stacks longest unused that hold no live bytes are folded: each loses its
 // innermost frames down to the point where it branched off, and its totals are added to the stack that ends
-// there. Detail is lost, never bytes, and never a new site. Folding needs the tables for itself. It takes them
+// there. Innermost means innermost of both kinds as they interleave, so that what is left of the two leaves is still
+// one stack: a native frame that evaluated Python code goes with the last of its Python frames, and the point is
+// reached where both leaves are shared with somebody. Detail is lost, never bytes, and never a new site. Folding needs the tables for itself. It takes them
 // only when nobody is inside (Use counts who is), and while it runs, samples of other threads are accounted to
 // the unknown stack (counted): nobody waits. Where it cannot run, or ran a moment ago, a new stack is cut to
 // the innermost caller that has an id.
@@ -21,20 +24,31 @@
 
 #include "preload/stack/native_unwinder.h"
 #include "preload/stack/prefix_tree.h"
+#include "preload/stack/python_walk.h"
 #include "preload/stack/totals.h"
 
 namespace heapecho::stack {
 
 // Where the tables are mirrored to: told after each write, by the writing thread, within a hook.
 struct InternSink {
-  PrefixTree::Written node_written;
+  PrefixTree::Written native_node_written;
+  PrefixTree::Written python_node_written;
   void (*stack_written)(uint32_t stack);
+};
+
+// A captured stack, merged (MergeFrames), innermost frames first.
+struct CapturedStack {
+  const NativeFrame* native;
+  NativeWalk native_walk;
+  const PythonFrame* python;
+  PythonWalk python_walk;
+  uint32_t (*code_id)(const PythonFrame& frame);  // the id of a frame's code, 0 for one that is not known
 };
 
 class Interner {
  public:
-  // Room for `stacks` ids (0, the unknown stack, included) and `nodes` frames. False without memory.
-  bool Initialize(uint32_t stacks, uint32_t nodes, InternSink sink);
+  // Room for `stacks` ids (0, the unknown stack, included) and so many frames. False without memory.
+  bool Initialize(uint32_t stacks, uint32_t native_nodes, uint32_t python_nodes, InternSink sink);
 
   // Being inside. While one is, an id that Intern() gave stays the same stack. Not copied, on the stack.
   class Use {
@@ -51,11 +65,11 @@ class Interner {
   };
 
   // The id of a captured stack. Call inside a Use. Never fails: at worst kUnknownStack, counted.
-  uint32_t Intern(const Use& use, const NativeFrame* frames, const NativeWalk& walk, wire::Domain domain,
-                  uint64_t now_ns);
+  uint32_t Intern(const Use& use, const CapturedStack& captured, wire::Domain domain, uint64_t now_ns);
 
   StackTotals& Totals(uint32_t stack) { return stacks_[stack]; }
-  const PrefixTree& nodes() const { return nodes_; }
+  const PrefixTree& native_nodes() const { return native_; }
+  const PrefixTree& python_nodes() const { return python_; }
   uint32_t used() const { return used_.load(std::memory_order_relaxed); }  // ids at or beyond: never used
 
   // Folds when the tables are short of room, this thread is inside alone, and the last time is a second ago.
@@ -67,27 +81,33 @@ class Interner {
 
  private:
   struct Key {
-    uint32_t leaf;
+    uint32_t native_leaf, python_leaf;
     uint16_t flags;
     uint8_t domain;
   };
+  struct References;  // how much stands on each node, while folding
 
+  static uint32_t HashOf(const Key& key);
+  Key KeyOf(uint32_t stack) const;
+  bool Insert(const CapturedStack& captured, Key* key);
+  void CutInnermost(Key* key) const;
   uint32_t FindStack(const Key& key) const;
   uint32_t FindOrAddStack(const Key& key, uint64_t now_ns);
   uint32_t ReserveStack();
   bool Matches(uint32_t stack, const Key& key) const;
   void Fold(const ProcessTotals& process, uint64_t now_ns);
+  void FoldOne(uint32_t stack, const ProcessTotals& process, References& references, uint64_t now_ns);
   uint32_t FoldCutoff() const;
   void RebuildStackIndex();
 
-  PrefixTree nodes_;
+  PrefixTree native_, python_;
   InternSink sink_ = {};
   uint32_t capacity_ = 0;
   uint32_t index_mask_ = 0;
   uint32_t cache_mask_ = 0;
   StackTotals* stacks_ = nullptr;
   std::atomic<uint32_t>* index_ = nullptr;  // stack id; 0: empty
-  std::atomic<uint64_t>* cache_ = nullptr;  // hash of the addresses, its low 16 bits replaced by the id
+  std::atomic<uint64_t>* cache_ = nullptr;  // hash of the frames, its low 16 bits replaced by the id
   std::atomic<uint32_t> used_;
   std::atomic<uint64_t> free_list_;  // tag << 32 | stack; linked through native_leaf
   std::atomic<uint32_t> inside_;

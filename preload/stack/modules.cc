@@ -231,17 +231,27 @@ void ModulesMayHaveChanged() {
   g_module_generation.fetch_add(1, std::memory_order_release);
 }
 
-void ForEachModule(void (*visit)(const Module& module, void* context), void* context) {
+uint32_t ModulesMet() {
   const Registry* const registry = g_registry.load(std::memory_order_acquire);
-  if (registry == nullptr) return;
-  const uint32_t taken = registry->taken.load(std::memory_order_relaxed);
-  for (uint32_t i = 0; i < taken; ++i) {
-    const Entry& entry = registry->entries[i];
-    if (!entry.published.load(std::memory_order_acquire)) continue;  // pairs with Register
-    Module module = entry.module;
-    module.unloaded_ns = entry.unloaded_ns.load(std::memory_order_relaxed);
-    module.unloaded = module.unloaded_ns != 0;
-    visit(module, context);
+  return registry == nullptr ? 0 : registry->taken.load(std::memory_order_relaxed);
+}
+
+bool ModuleOf(uint32_t id, Module* module) {
+  const Registry* const registry = g_registry.load(std::memory_order_acquire);
+  if (registry == nullptr || id == 0 || id > registry->taken.load(std::memory_order_relaxed)) return false;
+  const Entry& entry = registry->entries[id - 1];
+  if (!entry.published.load(std::memory_order_acquire)) return false;  // pairs with Register
+  *module = entry.module;
+  module->unloaded_ns = entry.unloaded_ns.load(std::memory_order_relaxed);
+  module->unloaded = module->unloaded_ns != 0;
+  return true;
+}
+
+void ForEachModule(void (*visit)(const Module& module, void* context), void* context) {
+  const uint32_t met = ModulesMet();
+  for (uint32_t id = 1; id <= met; ++id) {
+    Module module;
+    if (ModuleOf(id, &module)) visit(module, context);
   }
 }
 

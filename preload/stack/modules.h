@@ -61,6 +61,11 @@ inline uint64_t ModuleGeneration() {
   return g_module_generation.load(std::memory_order_acquire);  // pairs with ModulesMayHaveChanged
 }
 
+// How many modules have been met so far, and the one of that id (from 1 on); false: it is being met right now, or
+// there is none.
+uint32_t ModulesMet();
+bool ModuleOf(uint32_t id, Module* module);
+
 // Calls `visit` for every module met so far, unloaded ones included, in order of id.
 void ForEachModule(void (*visit)(const Module& module, void* context), void* context);
 

@@ -29,7 +29,7 @@ Worth WorthOf(uint64_t size, double weight);
 
 // wire::StackRecord with atomic words.
 struct StackTotals {
-  std::atomic<uint32_t> native_leaf, python_leaf, merge, behalf_leaf;
+  std::atomic<uint32_t> native_leaf, python_leaf, reserved1, behalf_leaf;
   std::atomic<uint16_t> flags;
   std::atomic<uint8_t> domain;
   uint8_t reserved;

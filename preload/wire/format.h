@@ -40,8 +40,8 @@ enum class SectionKind : uint32_t {
   kCounters = 2,     // CounterRecord[]
   kModules = 3,      // log of ModuleRecord
   kNativeNodes = 4,  // NodeRecord[]; index 0 is the root, "no frame"
-  kPythonNodes = 5,  // NodeRecord[]; place kept, the layout of `location` is that of the Python walk
-  kPythonCode = 6,   // place kept
+  kPythonNodes = 5,  // NodeRecord[] of Python frames; index 0 is the root
+  kPythonCode = 6,   // log of CodeRecord
   kStacks = 7,       // StackRecord[]; index 0 is kUnknownStack
   kLive = 8,         // LiveRecord[]; any slot may be empty
   kEvents = 9,       // blocks of block_size bytes: BlockHeader, then EventRecord[]
@@ -139,8 +139,8 @@ enum class IdentityKey : uint16_t {
   kEnvironment = 10,    // NAME=VALUE, one record per variable that matters
   kCgroup = 11,         // one line of /proc/self/cgroup
   kCgroupLimit = 12,    // decimal bytes
-  kPython = 13,         // version, place kept
-  kPythonWalk = 14,     // full | native-only, and why; place kept
+  kPython = 13,         // version, e.g. 3.11.7
+  kPythonWalk = 14,     // "full", or "native-only: " and why
   kLibraryVersion = 15, // heapecho's own
   kNote = 16,           // a sentence for the reader of the report
 };
@@ -185,6 +185,42 @@ struct NodeRecord {
 };
 static_assert(sizeof(NodeRecord) == 12);
 
+// In a native node's location: an evaluation of Python code ran in this frame. The next group of Python frames
+// (see PythonNode below) of the stack takes its place. No user-space address has this bit.
+inline constexpr uint64_t kEvaluationFrame = uint64_t{1} << 47;
+
+// A Python frame is a NodeRecord too: location_low is the id of its code, location_high its instruction.
+// Frames are grouped: one native evaluation frame runs one or more Python frames, of which the outermost carries
+// kGroupEntry. Walking a stack from its innermost frames, each native node with kEvaluationFrame is replaced by
+// the next Python frames up to and with one that carries kGroupEntry; Python frames that are left over when the
+// native ones end (a cut or broken walk) are the outermost.
+inline constexpr uint32_t kGroupEntry = uint32_t{1} << 31;
+// Byte offset of the instruction in the code; kNoInstruction: before the first one, its line is the first line.
+inline constexpr uint32_t kInstructionMask = (uint32_t{1} << 30) - 1;
+inline constexpr uint32_t kNoInstruction = kInstructionMask;
+
+enum class LineTable : uint8_t {
+  kNone = 0,
+  kLnotab = 1,     // 3.8, 3.9: pairs of (bytes of code, signed lines)
+  kLines = 2,      // 3.10, PEP 626: pairs, -128 means no line
+  kLocations = 3,  // 3.11 and later, PEP 657: varint entries
+};
+
+// A code object. Followed by name_length + file_length + table_length bytes, padded to 8. Names are UTF-8, what
+// has no such encoding (lone surrogates) is replaced by U+FFFD.
+struct CodeRecord {
+  uint32_t length;      // of the whole record with its tail and padding
+  uint32_t id;          // from 1, in order of appearance
+  int32_t first_line;
+  uint8_t table;        // LineTable
+  uint8_t reserved[3];
+  uint32_t name_length;  // qualified name from 3.11 on, before it the plain one
+  uint32_t file_length;
+  uint32_t table_length;
+  uint32_t reserved1;
+};
+static_assert(sizeof(CodeRecord) == 32);
+
 enum class Domain : uint8_t { kMalloc = 0, kPython = 1, kArrow = 2, kMmap = 3 };
 
 inline constexpr uint32_t kUnknownStack = 0;  // samples whose stack could not be kept; counted
@@ -198,7 +234,7 @@ enum StackFlags : uint16_t {
 struct StackRecord {
   uint32_t native_leaf;  // index into kNativeNodes
   uint32_t python_leaf;  // index into kPythonNodes; 0: none
-  uint32_t merge;        // place kept: how the two interleave
+  uint32_t reserved1;
   uint32_t behalf_leaf;  // place kept: Python stack on whose behalf a pool thread worked
   uint16_t flags;        // StackFlags
   uint8_t domain;        // Domain

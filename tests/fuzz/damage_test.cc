@@ -23,6 +23,26 @@ uint64_t Rounds() {
   return rounds;
 }
 
+TEST(DamagedRecording, OfPythonCutAtAnyByteGivesARecordingOrAClearError) {
+  const std::vector<uint8_t> whole = PythonRecording().Build();
+  Exerciser exerciser;
+  for (size_t length = wire::kHeaderSize; length < whole.size(); ++length) {
+    ASSERT_EQ(exerciser.Run(absl::MakeConstSpan(whole).first(length)), "") << "cut at " << length;
+  }
+}
+
+TEST(DamagedRecording, OfPythonWithFlippedBitsGivesARecordingOrAClearError) {
+  const std::vector<uint8_t> whole = PythonRecording().Build();
+  Exerciser exerciser;
+  const uint64_t rounds = Rounds();
+  for (uint64_t seed = 0; seed < rounds; ++seed) {
+    std::vector<uint8_t> bytes = whole;
+    Mutator(seed).Damage(bytes);
+    ASSERT_EQ(exerciser.Run(bytes), "") << "seed " << seed;
+  }
+  EXPECT_GT(exerciser.different(), rounds / 4);
+}
+
 TEST(DamagedRecording, CutAtAnyByteGivesARecordingOrAClearError) {
   const std::vector<uint8_t> whole = SmallRecording().Build();
   Exerciser exerciser;

@@ -19,6 +19,7 @@
 #include "analyzer/output/folded.h"
 #include "analyzer/output/report.h"
 #include "analyzer/reader/reader.h"
+#include "analyzer/symbolizer/python_lines.h"
 
 namespace heapecho::testing {
 namespace {
@@ -65,9 +66,14 @@ void WriteOutputs(const model::Recording& recording) {
     aggregator::Options options;
     options.value = value;
     if (value == model::Value::kLive) options.by = aggregator::By::kThread;
+    if (value == model::Value::kAllocated) options.by = aggregator::By::kView;
+    if (value == model::Value::kPeak) {
+      options.native = aggregator::Native::kLeaf;
+      options.internals = true;
+    }
     aggregator::Aggregator aggregator(options);
     aggregator.Add(recording, model::ProcessState::kUnknown);
-    const model::Report report = aggregator.Finish(NameByAddress);
+    const model::Report report = aggregator.Finish(NameByAddress, symbolizer::PythonLines);
     for (const model::Unit unit : {model::Unit::kBytes, model::Unit::kObjects}) {
       output::Folded(report.profile, {.unit = unit});
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the programs under tools/ that are written in Python importable: they carry no .py."""
+"""Makes importable what is shared: the programs under tools/ that carry no .py, and tests/e2e's harness."""
 
 import importlib.machinery
 import importlib.util
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "tools"
+sys.path.append(str(ROOT / "tests" / "e2e"))
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +23,11 @@ def tool():
         loader.exec_module(module)
         return module
     return load
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """Where a test's recordings go."""
+    path = tmp_path / "recordings"
+    path.mkdir()
+    return path

@@ -41,6 +41,11 @@ uint64_t Fixed(double value) {
   return static_cast<uint64_t>(std::llround(value * static_cast<double>(wire::kFixedPointOne)));
 }
 
+uint64_t LocationOf(const RecordingBuilder::Address& frame) {
+  return uint64_t{frame.module} << 48 | frame.address |
+         (frame.evaluates_python ? wire::kEvaluationFrame : 0);
+}
+
 std::string FromHex(std::string_view hex) {
   Require(hex.size() % 2 == 0, "a build-id has an even number of digits");
   std::string bytes;
@@ -73,6 +78,7 @@ RecordingBuilder::RecordingBuilder() {
   header_.threads_seen = 1;
   header_.peak_mark = 1;
   nodes_.push_back({});
+  python_nodes_.push_back({});
   stacks_.push_back({});
 }
 
@@ -138,28 +144,79 @@ void RecordingBuilder::UnloadModule(uint16_t id, uint64_t time_ns) {
 void RecordingBuilder::PutModuleBytes(std::string_view bytes) { modules_ += bytes; }
 
 uint32_t RecordingBuilder::AddNode(uint32_t parent, Address frame) {
-  const uint64_t location = uint64_t{frame.module} << 48 | frame.address;
+  const uint64_t location = LocationOf(frame);
   nodes_.push_back({.parent = parent,
                     .location_low = static_cast<uint32_t>(location),
                     .location_high = static_cast<uint32_t>(location >> 32)});
   return static_cast<uint32_t>(nodes_.size() - 1);
 }
 
+uint32_t RecordingBuilder::AddPythonNode(uint32_t parent, PythonFrame frame) {
+  python_nodes_.push_back(
+      {.parent = parent,
+       .location_low = frame.code,
+       .location_high = frame.instruction | (frame.group_entry ? wire::kGroupEntry : 0)});
+  return static_cast<uint32_t>(python_nodes_.size() - 1);
+}
+
+uint32_t RecordingBuilder::AddCode(std::string_view name, std::string_view file, int32_t first_line,
+                                   wire::LineTable table, std::string_view line_table) {
+  const size_t length =
+      RoundUp(sizeof(wire::CodeRecord) + name.size() + file.size() + line_table.size(), 8);
+  const wire::CodeRecord record = {.length = static_cast<uint32_t>(length),
+                                   .id = ++code_count_,
+                                   .first_line = first_line,
+                                   .table = static_cast<uint8_t>(table),
+                                   .reserved = {},
+                                   .name_length = static_cast<uint32_t>(name.size()),
+                                   .file_length = static_cast<uint32_t>(file.size()),
+                                   .table_length = static_cast<uint32_t>(line_table.size()),
+                                   .reserved1 = 0};
+  const size_t end = code_.size() + length;
+  code_ += BytesOf(record);
+  code_ += name;
+  code_ += file;
+  code_ += line_table;
+  code_.resize(end);
+  return code_count_;
+}
+
+void RecordingBuilder::PutCodeBytes(std::string_view bytes) { code_ += bytes; }
+
 uint32_t RecordingBuilder::AddStack(const std::vector<Address>& frames, wire::Domain domain,
                                     uint16_t flags, uint64_t first_seen_ns) {
-  uint32_t leaf = 0;
+  return AddStackOf(frames, {}, domain, flags, first_seen_ns);
+}
+
+uint32_t RecordingBuilder::AddMixedStack(const std::vector<Address>& frames,
+                                         const std::vector<PythonFrame>& python,
+                                         wire::Domain domain) {
+  return AddStackOf(frames, python, domain, 0, 0);
+}
+
+uint32_t RecordingBuilder::AddStackOf(const std::vector<Address>& frames,
+                                      const std::vector<PythonFrame>& python, wire::Domain domain,
+                                      uint16_t flags, uint64_t first_seen_ns) {
+  uint32_t leaf = 0, python_leaf = 0;
   for (const Address& frame : frames) {
-    const auto [at, added] =
-        node_index_.try_emplace({leaf, uint64_t{frame.module} << 48 | frame.address}, 0);
+    const auto [at, added] = node_index_.try_emplace({leaf, LocationOf(frame)}, 0);
     if (added) at->second = AddNode(leaf, frame);
     leaf = at->second;
   }
+  for (const PythonFrame& frame : python) {
+    const uint64_t location =
+        uint64_t{frame.instruction} << 32 | frame.code | (frame.group_entry ? 1ULL << 63 : 0);
+    const auto [at, added] = python_node_index_.try_emplace({python_leaf, location}, 0);
+    if (added) at->second = AddPythonNode(python_leaf, frame);
+    python_leaf = at->second;
+  }
   const auto domain_number = static_cast<uint8_t>(domain);
-  const auto [at, added] = stack_index_.try_emplace({leaf, domain_number}, 0);
+  const auto [at, added] = stack_index_.try_emplace({leaf, python_leaf, domain_number}, 0);
   if (added) {
     at->second = static_cast<uint32_t>(stacks_.size());
     wire::StackRecord record = {};
     record.native_leaf = leaf;
+    record.python_leaf = python_leaf;
     record.flags = flags;
     record.domain = domain_number;
     record.first_seen_ns = first_seen_ns;
@@ -374,6 +431,8 @@ std::vector<RecordingBuilder::Placed> RecordingBuilder::PlaceSections() const {
   add_array(SectionKind::kCounters, counters_);
   add(number(SectionKind::kModules), 8, modules_, modules_.size());
   add_array(SectionKind::kNativeNodes, nodes_);
+  if (python_nodes_.size() > 1) add_array(SectionKind::kPythonNodes, python_nodes_);
+  if (!code_.empty()) add(number(SectionKind::kPythonCode), 8, code_, code_.size());
   add_array(SectionKind::kStacks, stacks_);
   add_array(SectionKind::kLive, live_);
   std::string blocks = blocks_;

@@ -26,6 +26,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -37,7 +38,13 @@ class RecordingBuilder {
  public:
   struct Address {         // of one frame
     uint16_t module = 0;   // 0: absolute
-    uint64_t address = 0;  // ELF virtual address made for looking up, below 2^48
+    uint64_t address = 0;  // ELF virtual address made for looking up, below 2^47
+    bool evaluates_python = false;
+  };
+  struct PythonFrame {
+    uint32_t code = 0;         // from AddCode; may be anything
+    uint32_t instruction = 0;  // byte offset
+    bool group_entry = true;   // outermost frame of its evaluation
   };
   struct Sample {  // of a block that was sampled, so it has its weight whatever its size
     uint32_t stack = 0;
@@ -70,6 +77,15 @@ class RecordingBuilder {
   // one.
   uint32_t AddStack(const std::vector<Address>& frames, wire::Domain domain = wire::Domain::kMalloc,
                     uint16_t flags = 0, uint64_t first_seen_ns = 0);
+  // The same with Python frames beside them, which take the places of the frames that evaluate Python.
+  uint32_t AddMixedStack(const std::vector<Address>& frames, const std::vector<PythonFrame>& python,
+                         wire::Domain domain = wire::Domain::kMalloc);
+  uint32_t AddPythonNode(uint32_t parent, PythonFrame frame);  // always a new node
+  wire::NodeRecord& python_node(uint32_t index) { return python_nodes_[index]; }
+  // Returns the new id. `line_table` is as CPython has it.
+  uint32_t AddCode(std::string_view name, std::string_view file, int32_t first_line,
+                   wire::LineTable table = wire::LineTable::kNone, std::string_view line_table = "");
+  void PutCodeBytes(std::string_view bytes);  // appended to the log as they are
   uint32_t AddNode(uint32_t parent, Address frame);  // always a new node; parent may be anything
   wire::NodeRecord& node(uint32_t index) { return nodes_[index]; }
   wire::StackRecord& stack(uint32_t index) { return stacks_[index]; }
@@ -110,6 +126,8 @@ class RecordingBuilder {
     std::string bytes;
   };
 
+  uint32_t AddStackOf(const std::vector<Address>& frames, const std::vector<PythonFrame>& python,
+                      wire::Domain domain, uint16_t flags, uint64_t first_seen_ns);
   wire::LiveRecord AddLive(const Sample& sample, bool inherited);
   void KeepPeak(wire::StackRecord& stack, uint64_t added_bytes, uint64_t added_objects,
                 double added_variance);
@@ -123,7 +141,11 @@ class RecordingBuilder {
   std::vector<wire::NodeRecord> nodes_;
   std::map<std::pair<uint32_t, uint64_t>, uint32_t> node_index_;  // (parent, location)
   std::vector<wire::StackRecord> stacks_;
-  std::map<std::pair<uint32_t, uint8_t>, uint32_t> stack_index_;  // (leaf, domain)
+  std::vector<wire::NodeRecord> python_nodes_;
+  std::map<std::pair<uint32_t, uint64_t>, uint32_t> python_node_index_;
+  std::string code_;
+  uint32_t code_count_ = 0;
+  std::map<std::tuple<uint32_t, uint32_t, uint8_t>, uint32_t> stack_index_;  // (leaves, domain)
   std::vector<wire::LiveRecord> live_;                            // by slot; empty slots are zeros
   std::map<uint64_t, uint64_t> slot_of_;                          // by address
   std::vector<uint64_t> free_slots_;                              // taken again last first

@@ -66,6 +66,30 @@ RecordingBuilder TinyRecording() {
   return builder;
 }
 
+RecordingBuilder PythonRecording() {
+  RecordingBuilder builder;
+  builder.AddIdentity(wire::IdentityKey::kPython, "3.11.7");
+  builder.AddIdentity(wire::IdentityKey::kPythonWalk, "full");
+  const uint16_t app =
+      builder.AddModule("/usr/bin/python3.11", "0123456789abcdef", 0x400000, 0x600000);
+  const uint32_t main = builder.AddCode("main", "/srv/app.py", 5, wire::LineTable::kLnotab,
+                                        {"\x00\x02\x04\x01\x08\xff", 6});
+  const uint32_t view = builder.AddCode("View.get", "/srv/views.py", 40, wire::LineTable::kLocations,
+                                        "\x80\x01\xe9\x04\xf9\xf0\x03\x01\x01\x01");
+  const uint32_t load = builder.AddCode("<lambda>", "<string>", 1, wire::LineTable::kLines,
+                                        {"\x04\x00\x04\x80\x04\x01", 6});
+  const uint32_t whole = builder.AddMixedStack(
+      {{app, 0x1000}, {app, 0x2000, true}, {app, 0x3000}, {app, 0x2000, true}, {app, 0x4000}},
+      {{main, 4}, {view, 2}, {load, 8, false}});
+  const uint32_t cut = builder.AddMixedStack({{app, 0x2000, true}, {app, 0x5000}},
+                                             {{main, 4}, {view, 2}, {9, wire::kNoInstruction}});
+  const uint32_t native = builder.AddStack({{app, 0x1000}, {app, 0x6000}});
+  builder.Allocate({.stack = whole, .address = 0x10000, .size = 4096, .time_ns = 1'200'000'000});
+  builder.Allocate({.stack = cut, .address = 0x20000, .size = 512, .time_ns = 1'300'000'000});
+  builder.Allocate({.stack = native, .address = 0x30000, .size = 64, .time_ns = 1'400'000'000});
+  return builder;
+}
+
 RecordingBuilder LargeRecording(const LargeShape& shape) {
   RecordingBuilder builder;
   if (!shape.compact) {

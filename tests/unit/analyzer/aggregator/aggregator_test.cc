@@ -13,6 +13,7 @@ namespace heapecho::aggregator {
 namespace {
 
 using ::heapecho::testing::InMemoryRecording;
+using ::heapecho::testing::LineByInstruction;
 using ::heapecho::testing::NameByAddress;
 using ::heapecho::testing::StackOf;
 using ::testing::ElementsAre;
@@ -25,7 +26,7 @@ model::Report Aggregate(std::vector<model::Recording> recordings, Options option
   Aggregator aggregator(options);
   for (model::Recording& recording : recordings)
     aggregator.Add(std::move(recording), model::ProcessState::kKilled);
-  return aggregator.Finish(NameByAddress);
+  return aggregator.Finish(NameByAddress, LineByInstruction);
 }
 
 std::vector<std::pair<std::string, double>> BytesByStack(const model::Profile& profile) {
@@ -94,7 +95,7 @@ TEST(Aggregator, KeepsBuildsOfOneModuleApartUntilTheyHaveTheirNames) {
     asked.push_back(module.build_id);
     return NameByAddress(module, addresses);
   };
-  EXPECT_THAT(BytesByStack(aggregator.Finish(symbolize).profile), ElementsAre(Pair("f10", 150)));
+  EXPECT_THAT(BytesByStack(aggregator.Finish(symbolize, LineByInstruction).profile), ElementsAre(Pair("f10", 150)));
   EXPECT_THAT(asked, UnorderedElementsAre("c0ffee", "bad"));
 }
 
@@ -106,10 +107,11 @@ TEST(Aggregator, AsksForEachAddressOnceAndOnlyForThoseInUse) {
   std::vector<uint64_t> asked;
   Aggregator aggregator({});
   aggregator.Add(*recording, model::ProcessState::kKilled);
-  (void)aggregator.Finish([&](const model::Module& module, absl::Span<const uint64_t> addresses) {
+  const auto symbolize = [&](const model::Module& module, absl::Span<const uint64_t> addresses) {
     asked.insert(asked.end(), addresses.begin(), addresses.end());
     return NameByAddress(module, addresses);
-  });
+  };
+  (void)aggregator.Finish(symbolize, LineByInstruction);
   EXPECT_THAT(asked, ElementsAre(0x10, 0x20));
 }
 

@@ -40,7 +40,7 @@ class InMemoryRecording {
                           model::Domain domain = model::Domain::kMalloc, uint16_t module = 1) {
     uint32_t parent = 0;
     for (const uint64_t address : addresses) {
-      recording_.native_nodes.push_back({parent, module, address});
+      recording_.native_nodes.push_back({parent, module, address, false});
       parent = static_cast<uint32_t>(recording_.native_nodes.size() - 1);
     }
     model::Stack stack;
@@ -48,6 +48,45 @@ class InMemoryRecording {
     stack.domain = domain;
     recording_.stacks.push_back(stack);
     return {static_cast<uint32_t>(recording_.stacks.size() - 1)};
+  }
+
+  // A stack of both kinds; the first module is the interpreter. Outermost frames first.
+  struct NativeFrame {
+    uint64_t address;
+    bool evaluates_python = false;
+    uint16_t module = 1;
+  };
+  struct PythonFrame {
+    uint32_t code;  // from AddCode; 0: unknown
+    uint32_t instruction;
+    bool group_entry = true;
+  };
+  model::StackId AddMixedStack(const std::vector<NativeFrame>& native,
+                               const std::vector<PythonFrame>& python) {
+    if (recording_.python_nodes.empty()) recording_.python_nodes.resize(1);
+    if (recording_.python_code.empty()) recording_.python_code.resize(1);
+    model::Stack stack;
+    for (const NativeFrame& frame : native) {
+      recording_.native_nodes.push_back(
+          {stack.native_leaf, frame.module, frame.address, frame.evaluates_python});
+      stack.native_leaf = static_cast<uint32_t>(recording_.native_nodes.size() - 1);
+    }
+    for (const PythonFrame& frame : python) {
+      recording_.python_nodes.push_back(
+          {stack.python_leaf, frame.code, frame.instruction, frame.group_entry});
+      stack.python_leaf = static_cast<uint32_t>(recording_.python_nodes.size() - 1);
+    }
+    recording_.stacks.push_back(stack);
+    return {static_cast<uint32_t>(recording_.stacks.size() - 1)};
+  }
+
+  uint32_t AddCode(const std::string& name, const std::string& file) {
+    if (recording_.python_code.empty()) recording_.python_code.resize(1);
+    model::PythonCode code;
+    code.name = name;
+    code.file = file;
+    recording_.python_code.push_back(code);
+    return static_cast<uint32_t>(recording_.python_code.size() - 1);
   }
 
   model::LiveBlock& AddBlock(model::StackId stack, uint64_t size, double weight) {
@@ -89,6 +128,12 @@ inline std::vector<std::vector<model::Frame>> NameByAddress(const model::Module&
     result.push_back(frames);
   }
   return result;
+}
+
+// Instruction 7 is on line 7.
+inline std::vector<uint32_t> LineByInstruction(const model::PythonCode&,
+                                               absl::Span<const uint32_t> instructions) {
+  return {instructions.begin(), instructions.end()};
 }
 
 // "main;f1000;f2000": root first.

@@ -108,6 +108,82 @@ TEST(Sites, AreGroupedByTheInnermostFunctionThatIsNoPlumbing) {
   EXPECT_EQ(groups[2].frame, model::FrameId{2}) << "nothing but plumbing";
 }
 
+model::Frame Python(const std::string& function, const std::string& file, uint32_t line) {
+  model::Frame frame;
+  frame.kind = model::Frame::Kind::kPython;
+  frame.function = function;
+  frame.file = file;
+  frame.line = line;
+  return frame;
+}
+
+TEST(OwnCode, IsWhatNobodyInstalled) {
+  EXPECT_TRUE(IsOwnCode(Python("view", "/srv/shop/views.py", 1)));
+  EXPECT_TRUE(IsOwnCode(Python("view", "views.py", 1)));
+  EXPECT_TRUE(IsOwnCode(Python("main", "/srv/shop/bin/import.py", 1)));
+  EXPECT_FALSE(IsOwnCode(Python("loads", "/usr/lib/python3.11/json/__init__.py", 1)));
+  EXPECT_FALSE(IsOwnCode(Python("loads", "/root/.pyenv/versions/3.8.1/lib/python3.8/abc.py", 1)));
+  EXPECT_FALSE(IsOwnCode(Python("get", "/srv/venv/lib/python3.9/site-packages/flask/app.py", 1)));
+  EXPECT_FALSE(IsOwnCode(Python("get", "/usr/lib/python3/dist-packages/yaml/loader.py", 1)));
+  EXPECT_FALSE(IsOwnCode(Python("<module>", "/usr/local/bin/gunicorn", 1)));
+  EXPECT_FALSE(IsOwnCode(Python("_find_and_load", "<frozen importlib._bootstrap>", 1)));
+  EXPECT_FALSE(IsOwnCode(Python("f", "<string>", 1)));
+  EXPECT_FALSE(IsOwnCode(Python("f", "", 1)));
+  EXPECT_FALSE(IsOwnCode(Native("main")));
+}
+
+TEST(OwnCode, GroupsSitesByItsInnermostLineWhateverTheDomain) {
+  model::Profile profile;
+  profile.frames = {Python("main", "/srv/app.py", 9),       Python("view", "/srv/app.py", 20),
+                    Python("view", "/srv/app.py", 21),      Python("loads", "/usr/lib/python3.11/json/__init__.py", 3),
+                    Native("PyDict_New"),                   Python("<lambda>", "<string>", 1)};
+  const auto add = [&](std::vector<model::FrameId> frames, double bytes, model::Domain domain) {
+    model::Sample sample;
+    sample.frames = std::move(frames);
+    sample.domain = domain;
+    sample.estimate.bytes = bytes;
+    sample.samples = 1;
+    profile.samples.push_back(sample);
+  };
+  add({{0}, {1}, {3}, {4}}, 40, model::Domain::kMalloc);  // 0
+  add({{0}, {1}, {4}}, 50, model::Domain::kPython);       // 1
+  add({{0}, {2}, {5}}, 60, model::Domain::kPython);       // 2
+  add({{5}, {3}, {4}}, 10, model::Domain::kPython);       // 3
+  add({{3}, {5}, {4}}, 700, model::Domain::kPython);      // 4
+  add({{3}, {4}}, 999, model::Domain::kMalloc);           // 5
+  const std::vector<model::SiteGroup> groups = GroupOwnCode(profile, model::Unit::kBytes);
+  ASSERT_EQ(groups.size(), 3U);
+  EXPECT_EQ(groups[0].frame, model::FrameId{1});
+  EXPECT_EQ(groups[0].estimate.bytes, 90);
+  EXPECT_EQ(groups[0].domain, model::Domain::kPython);
+  EXPECT_THAT(groups[0].sites, ElementsAre(model::SampleId{1}, model::SampleId{0}));
+  EXPECT_EQ(groups[1].frame, model::FrameId{2}) << "text that was evaluated is nobody's own code";
+  EXPECT_EQ(groups[2].frame, model::FrameId{5}) << "unless the program began there";
+}
+
+TEST(Sites, OfNamelessFunctionsAreThePythonFunctionThatTheyWorkFor) {
+  model::Profile profile;
+  profile.frames = {Python("get", "/srv/a.py", 1), Native("0x1a2b"), Native("main")};
+  profile.samples.resize(2);
+  profile.samples[0].frames = {{2}, {0}, {1}};
+  profile.samples[0].estimate.bytes = 2;
+  profile.samples[1].frames = {{2}, {1}};
+  profile.samples[1].estimate.bytes = 1;
+  const std::vector<model::SiteGroup> groups = GroupSites(profile, model::Unit::kBytes);
+  ASSERT_EQ(groups.size(), 2U);
+  EXPECT_EQ(groups[0].frame, model::FrameId{0});
+  EXPECT_EQ(groups[1].frame, model::FrameId{1}) << "of a stack without Python";
+}
+
+TEST(Sites, OfPythonFunctionsAreApartByFile) {
+  model::Profile profile;
+  profile.frames = {Python("get", "/srv/a.py", 1), Python("get", "/srv/b.py", 1)};
+  profile.samples.resize(2);
+  profile.samples[0].frames = {{0}};
+  profile.samples[1].frames = {{1}};
+  EXPECT_EQ(GroupSites(profile, model::Unit::kBytes).size(), 2U);
+}
+
 TEST(Sites, OfAnEmptyProfileAreNone) {
   EXPECT_TRUE(Sites({}, model::Unit::kBytes).empty());
   EXPECT_TRUE(GroupSites({}, model::Unit::kBytes).empty());

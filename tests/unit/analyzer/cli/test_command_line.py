@@ -47,6 +47,8 @@ def test_no_command_is_bad_usage_and_shows_the_help():
     (["report", "x", "--value", "dead"], "--value dead"),
     (["report", "x", "--unit", "pages"], "--unit pages"),
     (["report", "x", "--by", "moon"], "--by moon"),
+    (["report", "x", "--native", "some"], "--native some"),
+    (["report", "x", "--internals=yes"], "--internals"),
     (["report", "x", "--where", "moon=1"], "--where moon=1"),
     (["report", "x", "--top", "few"], "--top few"),
     (["report", "x", "--top", "0"], "--top 0"),

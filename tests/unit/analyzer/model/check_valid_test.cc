@@ -13,14 +13,16 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// Two modules, a chain of three frames, two stacks, a block and an event.
+// Two modules, a chain of three frames, one of two Python frames, two stacks, a block and an event.
 Recording Valid() {
   Recording recording;
   recording.last_event_ns = 100;
   recording.modules = {{.id = 1, .start = 10, .end = 20}, {.id = 4}};
   recording.native_nodes = {
       {}, {.parent = 0, .module = 1}, {.parent = 1, .module = 4}, {.parent = 2}};
-  recording.stacks = {{}, {.native_leaf = 3}};
+  recording.python_code = {{}, {.name = "f", .table = LineTable::kLnotab}};
+  recording.python_nodes = {{}, {.parent = 0, .code = 1}, {.parent = 1, .code = 0}};
+  recording.stacks = {{}, {.native_leaf = 3, .python_leaf = 2}};
   recording.live_blocks = {{.address = 1, .size = 1, .time_ns = 100, .stack = {1}}};
   recording.events = {{.time_ns = 50, .stack = {1}}, {.time_ns = 50}, {.time_ns = 100}};
   recording.sections = {{.name = "stacks", .size = 256, .record_size = 128, .records = 2}};
@@ -43,6 +45,48 @@ TEST_F(CheckValid, AcceptsAnEmptyOneWithItsRootAndItsUnknownStack) {
   empty.native_nodes = {{}};
   empty.stacks = {{}};
   EXPECT_EQ(empty.CheckValid(), "");
+}
+
+TEST_F(CheckValid, FindsAPythonFrameOfNoCode) {
+  recording_.python_nodes[2].code = 2;
+  ExpectWrong("Python node 2 has no such code");
+}
+
+TEST_F(CheckValid, FindsAPythonParentOutOfRange) {
+  recording_.python_nodes[2].parent = 3;
+  ExpectWrong("Python node 2 has no such parent");
+}
+
+TEST_F(CheckValid, FindsACircleOfPythonFrames) {
+  recording_.python_nodes[1].parent = 2;
+  ExpectWrong("the chain of Python node 1 is too long");
+}
+
+TEST_F(CheckValid, FindsAPythonLeafOutOfRange) {
+  recording_.stacks[1].python_leaf = 3;
+  ExpectWrong("stack 1 has no such leaf");
+  recording_.stacks[1].python_leaf = 1;
+  recording_.python_nodes.clear();
+  ExpectWrong("no root Python node");
+  recording_.python_code.clear();
+  ExpectWrong("stack 1 has no such leaf");
+}
+
+TEST_F(CheckValid, FindsPythonFramesOfTheUnknownStack) {
+  recording_.stacks[0].python_leaf = 1;
+  ExpectWrong("the unknown stack has frames");
+}
+
+TEST_F(CheckValid, MissesTheUnknownCode) {
+  recording_.python_code.clear();
+  ExpectWrong("no unknown code");
+  recording_.python_code = {{.name = "f"}};
+  ExpectWrong("the unknown code is known");
+}
+
+TEST_F(CheckValid, FindsALineTableOfNoKind) {
+  recording_.python_code[1].table = static_cast<LineTable>(4);
+  ExpectWrong("code 1 has no such line table");
 }
 
 TEST_F(CheckValid, MissesTheRoot) {

@@ -39,6 +39,7 @@ TEST(Options, HaveTheDefaultsOfTheTable) {
   EXPECT_EQ(options.budget, kAuto);
   EXPECT_EQ(options.keep, uint64_t{2} << 30);
   EXPECT_FALSE(options.keep_short);
+  EXPECT_TRUE(options.python);
   EXPECT_STREQ(options.only, "");
   EXPECT_FALSE(options.disable);
 }
@@ -49,6 +50,7 @@ TEST(Options, TakeEachVariable) {
                                 {"HEAPECHO_BUDGET", "8M"},
                                 {"HEAPECHO_KEEP", "100M"},
                                 {"HEAPECHO_SHORT", "keep"},
+                                {"HEAPECHO_PYTHON", "native"},
                                 {"HEAPECHO_ONLY", "gunicorn,python3"},
                                 {"HEAPECHO_DISABLE", "1"}});
   EXPECT_STREQ(options.directory, "/data/rec");
@@ -56,6 +58,7 @@ TEST(Options, TakeEachVariable) {
   EXPECT_EQ(options.budget, 8u << 20);
   EXPECT_EQ(options.keep, 100u << 20);
   EXPECT_TRUE(options.keep_short);
+  EXPECT_FALSE(options.python);
   EXPECT_STREQ(options.only, "gunicorn,python3");
   EXPECT_TRUE(options.disable);
 }
@@ -93,7 +96,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Nonsense{"HEAPECHO_INTERVAL", "fast", "auto"}, Nonsense{"HEAPECHO_INTERVAL", "0", "auto"},
                     Nonsense{"HEAPECHO_INTERVAL", "12Q", "auto"}, Nonsense{"HEAPECHO_BUDGET", "-1", "auto"},
                     Nonsense{"HEAPECHO_BUDGET", "99999999999999999999", "auto"},
-                    Nonsense{"HEAPECHO_KEEP", "auto", "2GiB"}, Nonsense{"HEAPECHO_SHORT", "yes", "drop"}, Nonsense{"HEAPECHO_DISABLE", "2", "0"}));
+                    Nonsense{"HEAPECHO_KEEP", "auto", "2GiB"}, Nonsense{"HEAPECHO_SHORT", "yes", "drop"}, Nonsense{"HEAPECHO_DISABLE", "2", "0"},
+                    Nonsense{"HEAPECHO_PYTHON", "full", "auto"}));
 
 TEST(ParseSize, TakesBytesAndPowersOf1024) {
   const std::map<std::string, uint64_t> sizes = {

@@ -25,26 +25,128 @@ uint32_t InternAddresses(Interner& interner, const Addresses& addresses, uint64_
   std::vector<NativeFrame> frames;
   for (uintptr_t address : addresses) frames.push_back({.ip = address, .cfa = 0});
   Interner::Use use(interner);
-  return interner.Intern(use, frames.data(), {.count = static_cast<uint32_t>(frames.size()), .truncated = false, .broken = false},
-                         domain, now);
+  const CapturedStack captured = {
+      .native = frames.data(),
+      .native_walk = {.count = static_cast<uint32_t>(frames.size()), .truncated = false, .broken = false},
+      .python = nullptr,
+      .python_walk = {},
+      .code_id = nullptr};
+  return interner.Intern(use, captured, domain, now);
 }
 
 Addresses AddressesOf(Interner& interner, uint32_t stack) {
   Addresses addresses;
-  for (uint32_t node = interner.Totals(stack).native_leaf; node != 0; node = interner.nodes().ParentOf(node)) {
-    const wire::NodeRecord& record = interner.nodes().Record(node);
+  for (uint32_t node = interner.Totals(stack).native_leaf; node != 0; node = interner.native_nodes().ParentOf(node)) {
+    const wire::NodeRecord& record = interner.native_nodes().Record(node);
     addresses.push_back(uint64_t{record.location_high} << 32 | record.location_low);
   }
   return addresses;
 }
 
-std::unique_ptr<Interner> Make(uint32_t stacks, uint32_t nodes) {
-  auto interner = std::make_unique<Interner>();
-  EXPECT_TRUE(interner->Initialize(stacks, nodes, {.node_written = IgnoreNode, .stack_written = IgnoreStack}));
-  return interner;
+uint64_t CounterOf(base::Counter counter) { return base::g_counters[static_cast<size_t>(counter)].load(); }
+
+// A merged stack as a reader sees it, innermost first: an address for a native frame, the id of its code plus this for
+// a Python frame.
+constexpr uint64_t kPython = uint64_t{1} << 50;
+using Merged = std::vector<uint64_t>;
+
+uint32_t CodeOf(const PythonFrame& frame) { return static_cast<uint32_t>(frame.code); }
+
+// Groups of Python frames, each run by a native frame; between them native frames that are none.
+struct Group {
+  std::vector<uint32_t> code;  // innermost first
+  Addresses callees;           // native frames inside of the innermost one
+};
+struct Stack {
+  std::vector<Group> groups;  // innermost first
+  Addresses outermost;
+
+  Merged Shown() const {
+    Merged shown;
+    for (const Group& group : groups) {
+      shown.insert(shown.end(), group.callees.begin(), group.callees.end());
+      for (uint32_t code : group.code) shown.push_back(kPython + code);
+    }
+    shown.insert(shown.end(), outermost.begin(), outermost.end());
+    return shown;
+  }
+};
+
+constexpr uintptr_t kEvaluation = 0xe000;
+
+uint32_t InternStack(Interner& interner, const Stack& stack, uint64_t now = 1) {
+  std::vector<NativeFrame> native;
+  std::vector<PythonFrame> python;
+  for (const Group& group : stack.groups) {
+    for (uintptr_t address : group.callees) native.push_back({.ip = address, .cfa = 0});
+    native.push_back({.ip = kEvaluation | wire::kEvaluationFrame, .cfa = 0});
+    for (uint32_t code : group.code) {
+      python.push_back({.code = code, .key = code * uint64_t{0x9e3779b97f4a7c15}, .mark = 0, .instruction = 0});
+    }
+    python.back().instruction |= wire::kGroupEntry;
+  }
+  for (uintptr_t address : stack.outermost) native.push_back({.ip = address, .cfa = 0});
+  Interner::Use use(interner);
+  const CapturedStack captured = {
+      .native = native.data(),
+      .native_walk = {.count = static_cast<uint32_t>(native.size()), .truncated = false, .broken = false},
+      .python = python.data(),
+      .python_walk = {.count = static_cast<uint32_t>(python.size()), .truncated = false, .nonsense = false},
+      .code_id = CodeOf};
+  return interner.Intern(use, captured, wire::Domain::kMalloc, now);
 }
 
-uint64_t CounterOf(base::Counter counter) { return base::g_counters[static_cast<size_t>(counter)].load(); }
+// As a reader merges it.
+Merged MergedOf(Interner& interner, uint32_t stack) {
+  Merged merged;
+  uint32_t python = interner.Totals(stack).python_leaf;
+  const auto take = [&] {
+    EXPECT_FALSE(interner.python_nodes().IsFree(python));
+    const wire::NodeRecord& record = interner.python_nodes().Record(python);
+    merged.push_back(kPython + record.location_low);
+    python = interner.python_nodes().ParentOf(python);
+    return (record.location_high & wire::kGroupEntry) != 0;
+  };
+  for (uint32_t node = interner.Totals(stack).native_leaf; node != 0;
+       node = interner.native_nodes().ParentOf(node)) {
+    EXPECT_FALSE(interner.native_nodes().IsFree(node));
+    const wire::NodeRecord& record = interner.native_nodes().Record(node);
+    const uint64_t location = uint64_t{record.location_high} << 32 | record.location_low;
+    if ((location & wire::kEvaluationFrame) == 0) {
+      merged.push_back(location);
+      continue;
+    }
+    EXPECT_NE(python, 0u) << "an evaluation without a Python frame";
+    while (python != 0 && !take()) {
+    }
+  }
+  EXPECT_EQ(python, 0u) << "Python frames without an evaluation";
+  return merged;
+}
+
+Stack RandomStack(std::mt19937_64& random) {
+  // Few choices a frame, so that stacks share their outer parts in one tree, in both, or in neither.
+  Stack stack;
+  for (size_t groups = random() % 4; groups > 0; --groups) {
+    Group group;
+    for (size_t frames = random() % 3 + 1; frames > 0; --frames) {
+      group.code.push_back(static_cast<uint32_t>(random() % 6 + 1));
+    }
+    for (size_t frames = random() % 3; frames > 0; --frames) group.callees.push_back(0x1000 + random() % 4);
+    stack.groups.push_back(group);
+  }
+  stack.outermost = {0x2000 + random() % 2, 0x3000};
+  return stack;
+}
+
+std::unique_ptr<Interner> Make(uint32_t stacks, uint32_t nodes, uint32_t python_nodes = 4096) {
+  auto interner = std::make_unique<Interner>();
+  EXPECT_TRUE(interner->Initialize(stacks, nodes, python_nodes,
+                                   {.native_node_written = IgnoreNode,
+                                    .python_node_written = IgnoreNode,
+                                    .stack_written = IgnoreStack}));
+  return interner;
+}
 
 TEST(Interner, GivesOneIdToOneStackAndKeepsItsFrames) {
   auto interner = Make(1000, 10000);
@@ -67,6 +169,92 @@ TEST(Interner, GivesOneIdToOneStackAndKeepsItsFrames) {
   EXPECT_EQ(ids.size(), truth.size());
 }
 
+TEST(Interner, KeepsPythonFramesWhereTheyRan) {
+  auto interner = Make(20000, 40000, 40000);
+  std::map<Merged, uint32_t> truth;
+  std::mt19937_64 random(11);
+  for (int i = 0; i < 10000; ++i) {
+    const Stack stack = RandomStack(random);
+    const uint32_t id = InternStack(*interner, stack);
+    ASSERT_NE(id, wire::kUnknownStack);
+    const auto [it, fresh] = truth.emplace(stack.Shown(), id);
+    // Groups that follow each other at once look alike, wherever one ends: several ids may be shown as one stack.
+    if (fresh) {
+      ASSERT_EQ(MergedOf(*interner, id), stack.Shown());
+    }
+  }
+  EXPECT_GT(truth.size(), 5000u);
+}
+
+TEST(Interner, TellsStacksApartThatDifferOnlyInPython) {
+  auto interner = Make(100, 100);
+  const Stack one = {.groups = {{.code = {1, 2}, .callees = {0x10}}}, .outermost = {0x20}};
+  const Stack other = {.groups = {{.code = {1, 3}, .callees = {0x10}}}, .outermost = {0x20}};
+  EXPECT_NE(InternStack(*interner, one), InternStack(*interner, other));
+  EXPECT_EQ(InternStack(*interner, one), InternStack(*interner, one));
+}
+
+// Whichever tree is full first: what is left of a stack is its outer part, in both kinds of frames.
+TEST(Interner, CutsTheInnermostFramesOfBothKindsWhenATreeIsFull) {
+  const std::pair<uint32_t, uint32_t> kNodes[] = {{150, 4000}, {4000, 60}, {150, 60}};
+  for (const auto& [native_nodes, python_nodes] : kNodes) {
+    auto interner = Make(20000, native_nodes, python_nodes);
+    std::mt19937_64 random(12);
+    const uint64_t cut = CounterOf(base::Counter::k_stack_cut);
+    for (int i = 0; i < 3000; ++i) {
+      const Stack stack = RandomStack(random);
+      const uint32_t id = InternStack(*interner, stack);
+      ASSERT_NE(id, wire::kUnknownStack);
+      const Merged merged = MergedOf(*interner, id), shown = stack.Shown();
+      ASSERT_LE(merged.size(), shown.size());
+      ASSERT_TRUE(std::equal(merged.rbegin(), merged.rend(), shown.rbegin()));
+      ASSERT_EQ((interner->Totals(id).flags & wire::kStackTruncated) != 0, merged.size() != shown.size());
+    }
+    EXPECT_GT(CounterOf(base::Counter::k_stack_cut), cut);
+  }
+}
+
+TEST(Interner, FoldsPythonFramesWithTheNativeOnesAroundThem) {
+  auto interner = Make(600, 3000, 1500);
+  ProcessTotals process = {};
+  const Worth worth = WorthOf(100, 4);
+  std::mt19937_64 random(13);
+  std::map<uint32_t, Merged> live;
+  std::set<Merged> outer_parts;
+  uint64_t now = 1000000000, allocated = 0;
+  for (int i = 0; i < 20000; ++i) {
+    now += 200000000;
+    const uint32_t second = static_cast<uint32_t>(now / 1000000000);
+    const Stack stack = RandomStack(random);
+    const Merged shown = stack.Shown();
+    for (size_t from = 0; from <= shown.size(); ++from) {
+      outer_parts.insert(Merged(shown.begin() + static_cast<ptrdiff_t>(from), shown.end()));
+    }
+    {
+      Interner::Use use(*interner);
+      interner->FoldIfFull(use, process, now);
+    }
+    const uint32_t id = InternStack(*interner, stack, now);
+    ASSERT_NE(id, wire::kUnknownStack) << i;
+    ASSERT_EQ(MergedOf(*interner, id), shown) << i;
+    AddAllocation(process, interner->Totals(id), worth, now, second);
+    allocated += worth.bytes;
+    if (i % 200 == 0) {
+      live[id] = shown;
+    } else {
+      AddFree(process, interner->Totals(id), worth, false, second);
+    }
+  }
+  for (const auto& [id, shown] : live) EXPECT_EQ(MergedOf(*interner, id), shown);
+  uint64_t sum = 0;
+  for (uint32_t id = 1; id < interner->used(); ++id) {
+    sum += interner->Totals(id).allocated_bytes;
+    if (interner->Totals(id).native_leaf == 0 || interner->Totals(id).domain == 0xff) continue;
+    EXPECT_EQ(outer_parts.count(MergedOf(*interner, id)), 1u) << id;
+  }
+  EXPECT_EQ(sum, allocated);
+}
+
 TEST(Interner, TellsDomainsApart) {
   auto interner = Make(100, 100);
   EXPECT_NE(InternAddresses(*interner, {1, 2}, 1, wire::Domain::kMalloc),
@@ -80,7 +268,7 @@ TEST(Interner, SharesTheOuterFrames) {
     deep.front() = leaf;
     InternAddresses(*interner, deep);
   }
-  EXPECT_EQ(interner->nodes().used(), 1u + 59 + 100);
+  EXPECT_EQ(interner->native_nodes().used(), 1u + 59 + 100);
 }
 
 TEST(Interner, CutsANewStackToACallerWithAnIdWhenItCannotFold) {

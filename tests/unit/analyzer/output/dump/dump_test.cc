@@ -33,6 +33,21 @@ TEST(Dump, OfASmallRecordingIsItsGolden) {
   EXPECT_EQ(DumpOf(testing::SmallRecording()), golden.str());
 }
 
+TEST(Dump, ShowsPythonFramesBehindTheNativeOnes) {
+  testing::RecordingBuilder builder;
+  builder.AddIdentity(wire::IdentityKey::kPython, "3.11.7");
+  const uint32_t code = builder.AddCode("View.get", "/srv/my views.py", 40,
+                                        wire::LineTable::kLocations, "\x80\x01");
+  builder.AddMixedStack({{0, 0x10, true}, {0, 0x20}},
+                        {{code, 4}, {7, wire::kNoInstruction, false}});
+  const std::string text = DumpOf(builder);
+  EXPECT_THAT(text, HasSubstr("identity python=3.11.7\n"));
+  EXPECT_THAT(text, HasSubstr("code index=1 name=View.get file=\"/srv/my views.py\" first_line=40 "
+                              "table=locations table_bytes=8001\n"));
+  EXPECT_THAT(text, HasSubstr("  frame 0x20\n  frame 0x10 evaluates\n"
+                              "  python unknown\n  python code-1+4 entry\n"));
+}
+
 TEST(Dump, QuotesWhatWouldBreakALineOrAWord) {
   testing::RecordingBuilder builder;
   builder.AddIdentity(wire::IdentityKey::kNote, "two words\nand \"a\" line\xff");

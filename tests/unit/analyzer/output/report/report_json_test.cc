@@ -63,6 +63,26 @@ TEST(ReportJson, ListsSitesLargestFirstWithFramesInnermostFirst) {
   EXPECT_EQ(site["frames"][1], leak);
 }
 
+TEST(ReportJson, HasPythonFramesWithTheirWholePaths) {
+  const json frames = json::parse(ReportJson(DjangoReport()))["sites"][0]["frames"];
+  EXPECT_EQ(frames[2], json({{"kind", "python"},
+                             {"function", "Orders.get"},
+                             {"file", "/srv/shop/orders/views.py"},
+                             {"line", 88}}));
+}
+
+TEST(ReportJson, SaysWhetherPythonFramesWereWalked) {
+  model::Report report = DjangoReport();
+  EXPECT_EQ(json::parse(ReportJson(report))["recordings"][0]["python"],
+            json({{"version", "3.11.7"}, {"walk", "full"}}));
+  report.processes[0].recording.identity.python_walk = "native-only: free-threaded: no GIL";
+  EXPECT_EQ(json::parse(ReportJson(report))["recordings"][0]["python"],
+            json({{"version", "3.11.7"},
+                  {"walk", "native-only"},
+                  {"reason", "free-threaded: no GIL"}}));
+  EXPECT_FALSE(json::parse(ReportJson(GunicornReport()))["recordings"][0].contains("python"));
+}
+
 TEST(ReportJson, ListsAsManySitesAsAsked) {
   EXPECT_EQ(json::parse(ReportJson(GunicornReport(), 1))["sites"].size(), 1U);
   EXPECT_EQ(json::parse(ReportJson(GunicornReport(), 0))["sites"].size(), 0U);

@@ -18,6 +18,20 @@ TEST(ReportText, OfAServiceIsTheGolden) {
   EXPECT_TRUE(IsGolden("report/gunicorn.txt", ReportText(GunicornReport())));
 }
 
+TEST(ReportText, OfAPythonServiceIsTheGolden) {
+  EXPECT_TRUE(IsGolden("report/django.txt", ReportText(DjangoReport())));
+}
+
+TEST(ReportText, BeginsWithTheApplicationsOwnLinesWhereThereAreAny) {
+  const std::string text = ReportText(DjangoReport(), {.top = 1});
+  EXPECT_THAT(text, HasSubstr("Which lines of the application asked for it (1 of 2 lines)"));
+  EXPECT_THAT(text, HasSubstr("     Orders.get orders/views.py:88\n"
+                              "       <- SyncWorker.handle_request workers/sync.py:178\n"));
+  EXPECT_THAT(text, HasSubstr("without a line of the application on the stack: 14.3 %\n"));
+  EXPECT_LT(text.find("Which lines"), text.find("Who allocated it"));
+  EXPECT_THAT(ReportText(GunicornReport()), Not(HasSubstr("Which lines")));
+}
+
 TEST(ReportText, HoldsNoControlCharacterOfARecording) {
   const std::string text = ReportText(HostileReport());
   for (const char c : text)

@@ -130,6 +130,46 @@ model::Report GunicornReport() {
   return report;
 }
 
+model::Report DjangoReport() {
+  model::Report report;
+  report.processes.push_back(MakeProcess(1, 4100, 1, model::ProcessState::kKilled, 7500,
+                                         MakeEstimate(70 * kMiB, 70000, 2e5, 200)));
+  model::Identity& identity = report.processes[0].recording.identity;
+  identity.python_version = "3.11.7";
+  identity.python_walk = "full";
+  const auto python = [](std::string function, std::string file, uint32_t line) {
+    model::Frame frame = MakeFrame(std::move(function), "", std::move(file), line);
+    frame.kind = model::Frame::Kind::kPython;
+    return frame;
+  };
+  model::Frame import;
+  import.kind = model::Frame::Kind::kSynthetic;
+  import.function = "[import]";
+  report.profile.frames = {
+      python("SyncWorker.handle_request",
+             "/venv/lib/python3.11/site-packages/gunicorn/workers/sync.py", 178),        // 0
+      python("Orders.get", "/srv/shop/orders/views.py", 88),                             // 1
+      python("Orders.get", "/srv/shop/orders/views.py", 91),                             // 2
+      python("loads", "/usr/lib/python3.11/json/__init__.py", 346),                      // 3
+      MakeFrame("new_dict", "libpython3.11.so.1.0"),                                     // 4
+      MakeFrame("list_resize", "libpython3.11.so.1.0"),                                  // 5
+      import,                                                                            // 6
+  };
+  AddSample(&report, {0, 1, 3, 4}, MakeEstimate(40 * kMiB, 40000, 1e5, 100), 780, 4);
+  AddSample(&report, {0, 2, 5}, MakeEstimate(20 * kMiB, 20000, 1e5, 100), 30, 5);
+  AddSample(&report, {6, 5}, MakeEstimate(10 * kMiB, 10000, 1e5, 100), 7000, 5);
+  for (const uint32_t site : {0U, 1U}) {
+    const model::Sample& sample = report.profile.samples[site];
+    model::SiteGroup group;
+    group.frame = sample.frames[1];
+    group.estimate = sample.estimate;
+    group.oldest_ns = sample.oldest_ns;
+    group.sites = {{site}};
+    report.own.push_back(group);
+  }
+  return report;
+}
+
 model::Report HostileReport() {
   model::Report report;
   report.processes.push_back(MakeProcess(1, 7, 1, model::ProcessState::kUnknown, 1, {}));

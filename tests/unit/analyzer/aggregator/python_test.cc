@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// Native and Python frames of one stack, in the order in which they really called each other.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "analyzer/aggregator/aggregator.h"
+#include "tests/unit/analyzer/aggregator/recordings.h"
+
+namespace heapecho::aggregator {
+namespace {
+
+using ::heapecho::testing::InMemoryRecording;
+using ::heapecho::testing::LineByInstruction;
+using ::heapecho::testing::NameByAddress;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Everything that is there, so that the order alone is looked at.
+const Options kWhole = {.internals = true};
+
+model::Report Aggregate(std::vector<model::Recording> recordings, const Options& options) {
+  Aggregator aggregator(options);
+  for (model::Recording& recording : recordings)
+    aggregator.Add(std::move(recording), model::ProcessState::kKilled);
+  return aggregator.Finish(NameByAddress, LineByInstruction);
+}
+
+// "f10;view:7": root first, Python frames with their lines.
+std::vector<std::string> StacksOf(const model::Profile& profile) {
+  std::vector<std::string> stacks;
+  for (const model::Sample& sample : profile.samples) {
+    std::string text;
+    for (const model::FrameId id : sample.frames) {
+      const model::Frame& frame = profile.frames[id.value];
+      absl::StrAppend(&text, text.empty() ? "" : ";", frame.function);
+      if (frame.kind == model::Frame::Kind::kPython) absl::StrAppend(&text, ":", frame.line);
+    }
+    stacks.push_back(std::move(text));
+  }
+  return stacks;
+}
+
+TEST(PythonFrames, TakeThePlaceOfTheFrameThatEvaluatesThem) {
+  InMemoryRecording recording(1);
+  const uint32_t main = recording.AddCode("main", "/app.py");
+  const uint32_t view = recording.AddCode("view", "/app.py");
+  recording.AddBlock(
+      recording.AddMixedStack({{0x10}, {0x20, true}, {0x30}, {0x40, true}, {0x50}},
+                              {{main, 1}, {view, 2}}),
+      100, 1);
+  EXPECT_THAT(StacksOf(Aggregate({*recording}, kWhole).profile),
+              ElementsAre("f10;main:1;f30;view:2;f50"));
+}
+
+TEST(PythonFrames, OfOneEvaluationStandTogether) {
+  InMemoryRecording recording(1);
+  const uint32_t code = recording.AddCode("f", "/app.py");
+  recording.AddBlock(recording.AddMixedStack({{0x10, true}, {0x20}, {0x30, true}, {0x40}},
+                                             {{code, 1}, {code, 2, false}, {code, 3},
+                                              {code, 4, false}, {code, 5, false}}),
+                     100, 1);
+  EXPECT_THAT(StacksOf(Aggregate({*recording}, kWhole).profile),
+              ElementsAre("f:1;f:2;f20;f:3;f:4;f:5;f40"));
+}
+
+TEST(PythonFrames, WithoutTheirNativeOnesAreTheOutermost) {
+  InMemoryRecording recording(1);
+  const uint32_t code = recording.AddCode("f", "/app.py");
+  recording.AddBlock(
+      recording.AddMixedStack({{0x10}, {0x20, true}, {0x30}}, {{code, 1}, {code, 2}, {code, 3}}),
+      100, 1);
+  EXPECT_THAT(StacksOf(Aggregate({*recording}, kWhole).profile),
+              ElementsAre("f:1;f:2;f10;f:3;f30"));
+}
+
+TEST(PythonFrames, LeaveAnEvaluationThatHasNoneAsItIs) {
+  InMemoryRecording recording(1);
+  const uint32_t code = recording.AddCode("f", "/app.py");
+  recording.AddBlock(
+      recording.AddMixedStack({{0x10, true}, {0x20, true}, {0x30}}, {{code, 3}}), 100, 1);
+  EXPECT_THAT(StacksOf(Aggregate({*recording}, kWhole).profile), ElementsAre("f10;f:3;f30"));
+}
+
+TEST(PythonFrames, OfAnyCodeHaveItsFileAndTheLineOfTheirInstruction) {
+  InMemoryRecording recording(1);
+  const uint32_t code = recording.AddCode("View.get", "/srv/shop/views.py");
+  recording.AddBlock(recording.AddMixedStack({{0x10, true}}, {{code, 88}}), 100, 1);
+  const model::Profile profile = Aggregate({*recording}, {}).profile;
+  ASSERT_EQ(profile.frames.size(), 1U);
+  EXPECT_EQ(profile.frames[0].kind, model::Frame::Kind::kPython);
+  EXPECT_EQ(profile.frames[0].function, "View.get");
+  EXPECT_EQ(profile.frames[0].file, "/srv/shop/views.py");
+  EXPECT_EQ(profile.frames[0].line, 88U);
+}
+
+TEST(PythonFrames, OfUnknownCodeSaySo) {
+  InMemoryRecording recording(1);
+  recording.AddBlock(recording.AddMixedStack({{0x10, true}, {0x20}}, {{0, 88}}), 100, 1);
+  const model::Profile profile = Aggregate({*recording}, {.native = Native::kNone}).profile;
+  EXPECT_THAT(StacksOf(profile), ElementsAre("[unknown code]"));
+}
+
+TEST(PythonFrames, OfSeveralProcessesAreOneWhereTheirCodeIs) {
+  InMemoryRecording one(1), two(2);
+  two.AddCode("other", "/app.py");
+  one.AddBlock(one.AddMixedStack({{0x10, true}}, {{one.AddCode("f", "/app.py"), 1}}), 100, 1);
+  two.AddBlock(two.AddMixedStack({{0x10, true}}, {{two.AddCode("f", "/app.py"), 1}}), 10, 1);
+  const model::Profile profile = Aggregate({*one, *two}, {}).profile;
+  ASSERT_THAT(StacksOf(profile), ElementsAre("f:1"));
+  EXPECT_EQ(profile.samples[0].estimate.bytes, 110);
+}
+
+TEST(PythonFrames, SayWhichRequestAStackAnswers) {
+  InMemoryRecording recording(1);
+  const uint32_t server = recording.AddCode("handle_request", "/x/gunicorn/workers/sync.py");
+  const uint32_t view = recording.AddCode("orders", "/srv/shop/views.py");
+  recording.AddBlock(recording.AddMixedStack({{0x10, true}}, {{server, 1, true}, {view, 2, false}}),
+                     100, 1);
+  recording.AddBlock(recording.AddStack({0x20}), 100, 1);
+  EXPECT_THAT(StacksOf(Aggregate({*recording}, {.by = By::kView}).profile),
+              ElementsAre("[no request];f20", "orders (shop/views.py);handle_request:1;orders:2"));
+}
+
+TEST(PythonFrames, AreMissedWithAWordAboutWhy) {
+  InMemoryRecording recording(1);
+  recording->identity.python_walk = "native-only: this Python has no GIL";
+  EXPECT_THAT(Aggregate({*recording}, {}).profile.warnings,
+              ElementsAre(HasSubstr("native-only: this Python has no GIL")));
+  recording->identity.python_walk = "full";
+  EXPECT_THAT(Aggregate({*recording}, {}).profile.warnings, ElementsAre());
+}
+
+}  // namespace
+}  // namespace heapecho::aggregator
