@@ -420,7 +420,7 @@ __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t s
   if (walk.broken) {
     HEAPECHO_COUNT(unwind_broken);
     // It may have ended at anything; what is an evaluation is for the merge to say.
-    scratch->native[walk.count - 1].ip &= ~wire::kEvaluationFrame;
+    if (walk.count > 0) scratch->native[walk.count - 1].ip &= ~wire::kEvaluationFrame;
   }
   const auto own = static_cast<uint32_t>(stack::LeadingOwnFrames(scratch->native, walk.count));
   walk.count -= own;
