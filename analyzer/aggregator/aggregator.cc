@@ -38,7 +38,8 @@ struct Key {
   friend bool operator==(const Key&, const Key&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const Key& key) {
-    return H::combine(std::move(h), key.leaf, key.python_leaf, key.domain, key.flags, key.process, key.thread);
+    return H::combine(std::move(h), key.leaf, key.python_leaf, key.domain, key.flags, key.process,
+                      key.thread);
   }
 };
 

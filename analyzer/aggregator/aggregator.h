@@ -28,9 +28,10 @@
 
 namespace heapecho::aggregator {
 
-// Adds a root frame to each stack that says whose it is.
-enum class By : uint8_t { kNone, kProcess, kThread, kDomain, kView };  // view: see view.h
-absl::StatusOr<By> ParseBy(absl::string_view text);  // "process", "thread", "domain", "view"; "": kNone
+// Adds a root frame to each stack that says whose it is; of kView see view.h.
+enum class By : uint8_t { kNone, kProcess, kThread, kDomain, kView };
+// "process", "thread", "domain", "view"; "": kNone
+absl::StatusOr<By> ParseBy(absl::string_view text);
 
 // What to count: everything that agrees with each list that is not empty.
 struct Where {
@@ -43,8 +44,8 @@ struct Where {
 // agree.
 absl::StatusOr<Where> ParseWhere(absl::string_view text);
 
-// Which native frames of a stack that has Python frames are shown: all, those inside of the innermost
-// Python frame, or none. Stacks without Python frames stay as they are.
+// Which native frames of a stack that has Python frames are shown: all, those inside of the
+// innermost Python frame, or none. Stacks without Python frames stay as they are.
 enum class Native : uint8_t { kFull, kLeaf, kNone };
 
 struct Options {

@@ -118,19 +118,20 @@ constexpr absl::string_view kPlumbing[] = {
 };
 
 constexpr absl::string_view kNativeImportNames[] = {
-    "PyImport_",
-    "_PyImport_",
-    "_imp_",
-    "builtin___import__",
-    "builtin___import___impl",
-    "exec_code_in_module",
-    "import_",
+    "PyImport_",           "_PyImport_", "_imp_", "builtin___import__", "builtin___import___impl",
+    "exec_code_in_module", "import_",
 };
 
 // The C library's.
 constexpr absl::string_view kStart[] = {
-    "_start",       "__libc_start_main", "__libc_start_main_impl", "__libc_start_call_main",
-    "start_thread", "clone",             "__clone",                "clone3",
+    "_start",
+    "__libc_start_main",
+    "__libc_start_main_impl",
+    "__libc_start_call_main",
+    "start_thread",
+    "clone",
+    "__clone",
+    "clone3",
     "__clone3",
 };
 

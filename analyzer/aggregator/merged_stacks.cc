@@ -26,8 +26,7 @@ uint32_t MergedStacks::AddModule(const model::Module& module, const std::string&
 }
 
 uint32_t MergedStacks::AddCode(const model::PythonCode& code) {
-  const auto [entry, is_new] =
-      code_index_.try_emplace(code, static_cast<uint32_t>(codes_.size()));
+  const auto [entry, is_new] = code_index_.try_emplace(code, static_cast<uint32_t>(codes_.size()));
   if (is_new) codes_.push_back(&entry->first);
   return entry->second;
 }
@@ -38,8 +37,8 @@ MergedNodeId MergedStacks::AddNode(MergedNodeId parent, Location location) {
       {location.python, location.boundary, location.owner, location.address},
       static_cast<uint32_t>(locations_.size()));
   if (is_new_location) locations_.push_back(location);
-  const auto [node, is_new_node] = node_index_.try_emplace({parent.value, known->second},
-                                                           static_cast<uint32_t>(nodes_.size()));
+  const auto [node, is_new_node] =
+      node_index_.try_emplace({parent.value, known->second}, static_cast<uint32_t>(nodes_.size()));
   if (is_new_node) nodes_.push_back({parent, {known->second}});
   return {node->second};
 }
@@ -73,10 +72,8 @@ uint32_t MergedStacks::Importer::CodeOf(uint32_t code) {
 MergedStacks::Location MergedStacks::Importer::LocationOf(const model::Node& node) {
   const uint32_t module = ModuleOf(node.module);
   if (node.evaluates_python) merged_->interpreters_[module] = true;
-  return {.python = false,
-          .boundary = node.evaluates_python,
-          .owner = module,
-          .address = node.address};
+  return {
+      .python = false, .boundary = node.evaluates_python, .owner = module, .address = node.address};
 }
 
 MergedStacks::Location MergedStacks::Importer::LocationOf(const model::PythonNode& node) {

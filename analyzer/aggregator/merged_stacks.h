@@ -36,8 +36,9 @@ class MergedStacks {
   struct Location {
     bool python = false;
     bool boundary = false;  // model::Node::evaluates_python, or model::PythonNode::group_entry
-    uint32_t owner = 0;     // index into modules(), or into codes(); 0: none, the address means nothing
-    uint64_t address = 0;   // in the module; of Python code the instruction
+    uint32_t owner =
+        0;  // index into modules(), or into codes(); 0: none, the address means nothing
+    uint64_t address = 0;  // in the module; of Python code the instruction
   };
   struct Node {
     MergedNodeId parent;
@@ -73,16 +74,18 @@ class MergedStacks {
     MergedStacks* merged_;
     const Frames frames_;
     std::vector<std::pair<uint16_t, uint32_t>> modules_;  // recording's id, merged index; by id
-    std::vector<uint32_t> codes_;          // merged index by the recording's; kUnknown: not yet
-    std::vector<uint32_t> known_native_;   // merged node by node; kUnknown: not yet
+    std::vector<uint32_t> codes_;         // merged index by the recording's; kUnknown: not yet
+    std::vector<uint32_t> known_native_;  // merged node by node; kUnknown: not yet
     std::vector<uint32_t> known_python_;
-    std::vector<uint32_t> path_;           // scratch
+    std::vector<uint32_t> path_;  // scratch
   };
 
   const std::vector<model::Module>& modules() const { return modules_; }  // [0] stands for none
   // Those in which Python was evaluated.
   const std::vector<bool>& interpreters() const { return interpreters_; }  // by module
-  const std::vector<const model::PythonCode*>& codes() const { return codes_; }  // [0]: null, unknown
+  const std::vector<const model::PythonCode*>& codes() const {
+    return codes_;
+  }  // [0]: null, unknown
   const std::vector<Location>& locations() const { return locations_; }
   const std::vector<Node>& nodes() const { return nodes_; }
 

@@ -60,7 +60,8 @@ void Namer::Name(const std::vector<Leaves>& stacks, SymbolizeFn symbolize,
   std::map<uint32_t, Places> modules, codes;
   for (uint32_t i = 0; i < wanted.size(); ++i) {
     const MergedStacks::Location& location = merged_.locations()[i];
-    if (wanted[i]) (location.python ? codes : modules)[location.owner][location.address].push_back(i);
+    if (wanted[i])
+      (location.python ? codes : modules)[location.owner][location.address].push_back(i);
   }
 
   size_t done = 0;
@@ -82,9 +83,8 @@ void Namer::Name(const std::vector<Leaves>& stacks, SymbolizeFn symbolize,
     if (code != 0) lines = python_lines(*merged_.codes()[code], instructions);
     size_t i = 0;
     for (const auto& [instruction, locations] : places) {
-      const uint32_t frame =
-          Intern(code == 0 ? Synthetic(std::string(kUnknownCode))
-                           : PythonFrame(*merged_.codes()[code], lines[i]));
+      const uint32_t frame = Intern(code == 0 ? Synthetic(std::string(kUnknownCode))
+                                              : PythonFrame(*merged_.codes()[code], lines[i]));
       for (const uint32_t location : locations) frames_at_[location] = {frame};
       ++i;
     }

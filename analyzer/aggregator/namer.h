@@ -36,7 +36,8 @@ class Namer {
   // The same of one that is made up.
   uint32_t InternSynthetic(std::string name);
 
-  // Appends a stack, root first: both kinds of frames in the order that model::PythonNode tells, folded.
+  // Appends a stack, root first: both kinds of frames in the order that model::PythonNode tells,
+  // folded.
   void Append(const Leaves& leaves, Native native, bool internals,
               std::vector<model::FrameId>* frames);
 

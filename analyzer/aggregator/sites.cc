@@ -155,15 +155,15 @@ double AmountOf(const model::Estimate& estimate, model::Unit unit) {
   return unit == model::Unit::kBytes ? estimate.bytes : estimate.objects;
 }
 
-// An address where a name should be: of a stripped interpreter or extension, which says less than the Python
-// function that it works for.
+// An address where a name should be: of a stripped interpreter or extension, which says less than
+// the Python function that it works for.
 bool IsNameless(const model::Frame& frame) {
   return frame.kind == model::Frame::Kind::kNative && absl::StartsWith(frame.function, "0x");
 }
 
 model::FrameId InterestingFrame(const model::Profile& profile, const model::Sample& sample) {
-  const bool python = std::any_of(
-      sample.frames.begin(), sample.frames.end(), [&](model::FrameId id) {
+  const bool python =
+      std::any_of(sample.frames.begin(), sample.frames.end(), [&](model::FrameId id) {
         return profile.frames[id.value].kind == model::Frame::Kind::kPython;
       });
   for (auto id = sample.frames.rbegin(); id != sample.frames.rend(); ++id) {
@@ -181,13 +181,13 @@ bool IsEntered(const model::Frame& frame) {
 
 struct GroupKey {
   model::FrameId frame;  // of this sample
-  std::tuple<std::string, std::string, uint32_t, model::Domain> equal;  // in all samples of the group
+  std::tuple<std::string, std::string, uint32_t, model::Domain>
+      equal;  // in all samples of the group
 };
 
 // `key_of`: the group of a sample, if any.
 template <typename KeyOf>
-std::vector<model::SiteGroup> Group(const model::Profile& profile, model::Unit unit,
-                                    KeyOf key_of) {
+std::vector<model::SiteGroup> Group(const model::Profile& profile, model::Unit unit, KeyOf key_of) {
   std::map<decltype(GroupKey::equal), model::SiteGroup> groups;
   for (const model::SampleId id : Sites(profile, unit)) {
     const model::Sample& sample = profile.samples[id.value];
@@ -257,14 +257,13 @@ std::vector<model::SiteGroup> GroupSites(const model::Profile& profile, model::U
 std::vector<model::SiteGroup> GroupOwnCode(const model::Profile& profile, model::Unit unit) {
   return Group(profile, unit, [&](const model::Sample& sample) -> std::optional<GroupKey> {
     const auto innermost = [&](bool (*is_one)(const model::Frame&)) {
-      return std::find_if(sample.frames.rbegin(), sample.frames.rend(), [&](model::FrameId id) {
-        return is_one(profile.frames[id.value]);
-      });
+      return std::find_if(sample.frames.rbegin(), sample.frames.rend(),
+                          [&](model::FrameId id) { return is_one(profile.frames[id.value]); });
     };
     auto found = innermost(IsOwnCode);
     if (found == sample.frames.rend()) {
-      const auto outermost = std::find_if(
-          sample.frames.begin(), sample.frames.end(), [&](model::FrameId id) {
+      const auto outermost =
+          std::find_if(sample.frames.begin(), sample.frames.end(), [&](model::FrameId id) {
             return profile.frames[id.value].kind == model::Frame::Kind::kPython;
           });
       if (outermost == sample.frames.end() || !IsEntered(profile.frames[outermost->value]))

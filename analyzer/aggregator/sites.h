@@ -22,14 +22,15 @@ bool IsPlumbing(const model::Frame& frame);
 // installed package, of a console script, or without a file.
 bool IsOwnCode(const model::Frame& frame);
 
-// The samples grouped by the innermost line of the application's own code (where a stack has none and
-// begins in text, as of `python -c`: by its innermost line of such text), largest first; equal ones in the order of their
-// frames. Samples without such a line are in no group. A group may hold several domains; its own is
-// that of its largest site.
+// The samples grouped by the innermost line of the application's own code (where a stack has none
+// and begins in text, as of `python -c`: by its innermost line of such text), largest first; equal
+// ones in the order of their frames. Samples without such a line are in no group. A group may hold
+// several domains; its own is that of its largest site.
 std::vector<model::SiteGroup> GroupOwnCode(const model::Profile& profile, model::Unit unit);
 
 // The samples grouped by (domain, innermost frame that is no plumbing, nor, where there are Python
-// frames, without a name; where all are, the innermost), largest first; equal ones in the order of their frames.
+// frames, without a name; where all are, the innermost), largest first; equal ones in the order of
+// their frames.
 std::vector<model::SiteGroup> GroupSites(const model::Profile& profile, model::Unit unit);
 
 }  // namespace heapecho::aggregator

@@ -14,7 +14,8 @@
 namespace heapecho::aggregator {
 namespace {
 
-// A function that calls handlers, by the end of its file's path and its name without what it is defined in.
+// A function that calls handlers, by the end of its file's path and its name without what it is
+// defined in.
 struct Caller {
   absl::string_view file;
   absl::string_view function;
@@ -69,10 +70,11 @@ std::string NameOf(const model::Frame& frame) {
 std::string ViewOf(const std::vector<const model::Frame*>& frames) {
   for (const Caller& caller : kCallers) {
     // The innermost call: a handler may call the framework again.
-    const auto called = std::find_if(frames.rbegin(), frames.rend(), [&](const model::Frame* frame) {
-      return IsPython(*frame) && LastPart(frame->function, '.') == caller.function &&
-             absl::EndsWith(frame->file, caller.file);
-    });
+    const auto called =
+        std::find_if(frames.rbegin(), frames.rend(), [&](const model::Frame* frame) {
+          return IsPython(*frame) && LastPart(frame->function, '.') == caller.function &&
+                 absl::EndsWith(frame->file, caller.file);
+        });
     if (called == frames.rend()) continue;
     const auto inside = called.base();
     const auto own = std::find_if(inside, frames.end(), [](const model::Frame* frame) {

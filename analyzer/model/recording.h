@@ -48,7 +48,8 @@ struct Node {
   bool evaluates_python = false;  // see PythonNode
 };
 
-// How the line table of a code object is written: by CPython 3.8 and 3.9, by 3.10, by 3.11 and later.
+// How the line table of a code object is written: by CPython 3.8 and 3.9, by 3.10, by 3.11 and
+// later.
 enum class LineTable : uint8_t { kNone, kLnotab, kLines, kLocations };
 
 struct PythonCode {
@@ -60,12 +61,14 @@ struct PythonCode {
   friend auto operator<=>(const PythonCode&, const PythonCode&) = default;
 };
 
-// A Python frame in a prefix tree of its own; python_nodes[0] is the root, which is no frame. Chains end as native
-// ones do. One native frame that evaluates Python runs a group of Python frames, whose outermost one is its entry.
-// The stack as it really was: from the innermost frame outwards, each native frame that evaluates Python is replaced
-// by the next group; frames of groups that are left over are the outermost.
+// A Python frame in a prefix tree of its own; python_nodes[0] is the root, which is no frame. Chains
+// end as native ones do. One native frame that evaluates Python runs a group of Python frames, whose
+// outermost one is its entry. The stack as it really was: from the innermost frame outwards, each
+// native frame that evaluates Python is replaced by the next group; frames of groups that are left
+// over are the outermost.
 struct PythonNode {
-  static constexpr uint32_t kNoInstruction = UINT32_MAX;  // before the first one: its line is the first line
+  // Before the first one: its line is the first line.
+  static constexpr uint32_t kNoInstruction = UINT32_MAX;
   uint32_t parent = 0;
   uint32_t code = 0;         // index into Recording::python_code; 0: unknown code
   uint32_t instruction = 0;  // byte offset in the code

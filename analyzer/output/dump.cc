@@ -198,7 +198,8 @@ void DumpPythonCode(const std::vector<model::PythonCode>& codes, Writer& out) {
     const model::PythonCode& code = codes[i];
     out.Begin("code").Add("index", uint64_t{i}).AddWord("name", code.name);
     out.AddWord("file", code.file).Add("first_line", code.first_line);
-    out.Add("table", NameOf(code.table)).AddWord("table_bytes", absl::BytesToHexString(code.table_bytes));
+    out.Add("table", NameOf(code.table))
+        .AddWord("table_bytes", absl::BytesToHexString(code.table_bytes));
     out.End();
   }
 }

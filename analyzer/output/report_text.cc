@@ -246,8 +246,8 @@ std::string TopSites(const model::Report& report, const ReportOptions& options) 
                    ", ", Plural(report.sites.size(), "stack"), ")\n");
   for (size_t i = 0; i < count; ++i) {
     const model::SiteGroup& group = report.groups[i];
-    absl::StrAppend(&text, GroupText(report.profile, group, i + 1,
-                                     model::DomainName(group.domain), options.frames));
+    absl::StrAppend(&text, GroupText(report.profile, group, i + 1, model::DomainName(group.domain),
+                                     options.frames));
   }
   return text;
 }
@@ -302,8 +302,8 @@ std::string ReportText(const model::Report& report, const ReportOptions& options
   if (report.processes.empty())
     return absl::StrCat(Heading(report), "\n", Warnings(report.profile));
   return absl::StrCat(Heading(report), "\n", Processes(report), "\n", Totals(report.profile), "\n",
-                      OwnCode(report, options), TopSites(report, options), "\n", Lost(report), "\n", Cost(report), "\n",
-                      Warnings(report.profile));
+                      OwnCode(report, options), TopSites(report, options), "\n", Lost(report), "\n",
+                      Cost(report), "\n", Warnings(report.profile));
 }
 
 }  // namespace heapecho::output

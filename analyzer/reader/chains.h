@@ -12,9 +12,10 @@
 
 namespace heapecho::reader {
 
-// Cuts chains that are circles, too long, or lead to a node that `is_written` says was never written; such a node
-// itself becomes an outermost one. Returns, by node, whether the chain from it outwards misses frames. `is_written`
-// is asked of any index, also of one that is beyond `nodes`, and must not depend on parents.
+// Cuts chains that are circles, too long, or lead to a node that `is_written` says was never
+// written; such a node itself becomes an outermost one. Returns, by node, whether the chain from it
+// outwards misses frames. `is_written` is asked of any index, also of one that is beyond `nodes`,
+// and must not depend on parents.
 template <typename AnyNode>
 std::vector<bool> RepairChains(std::vector<AnyNode>& nodes,
                                absl::FunctionRef<bool(uint64_t index)> is_written,

@@ -18,8 +18,9 @@ uint64_t TailOf(const wire::CodeRecord& record) {
   return uint64_t{record.name_length} + record.file_length + record.table_length;
 }
 
-// A record that tells a consistent story about its own size. Threads append side by side, so a killed process may
-// leave one unwritten between whole ones; the log goes on at the next that passes.
+// A record that tells a consistent story about its own size. Threads append side by side, so a
+// killed process may leave one unwritten between whole ones; the log goes on at the next that
+// passes.
 bool IsWhole(const wire::CodeRecord& record, size_t bytes_left) {
   if (record.length < sizeof record || record.length % 8 != 0 || record.length > bytes_left)
     return false;
@@ -31,7 +32,8 @@ bool IsWhole(const wire::CodeRecord& record, size_t bytes_left) {
 model::LineTable ToTable(uint8_t table, Complaints& complaints) {
   if (table <= static_cast<uint8_t>(wire::LineTable::kLocations))
     return static_cast<model::LineTable>(table);
-  complaints.Count("code objects have a line table of an unknown kind; they are shown without lines");
+  complaints.Count(
+      "code objects have a line table of an unknown kind; they are shown without lines");
   return model::LineTable::kNone;
 }
 static_assert(static_cast<uint8_t>(model::LineTable::kLnotab) ==
@@ -55,8 +57,8 @@ void ReadPythonNodes(Source& source, const Part& part, model::Recording& recordi
     recording.python_nodes[index] = {
         .parent = record.parent,
         .code = record.location_low,
-        .instruction = instruction == wire::kNoInstruction ? model::PythonNode::kNoInstruction
-                                                           : instruction,
+        .instruction =
+            instruction == wire::kNoInstruction ? model::PythonNode::kNoInstruction : instruction,
         .group_entry = (record.location_high & wire::kGroupEntry) != 0};
   });
 }
@@ -103,13 +105,12 @@ CodeIndex ReadPythonCode(Source& source, const Part& part, model::Recording& rec
 void RepairPythonNodes(const CodeIndex& index, model::Recording& recording,
                        Complaints& complaints) {
   std::vector<model::PythonNode>& nodes = recording.python_nodes;
-  // Those of a log that had no room are of unknown code, which is no damage; the outermost of them says so by being
-  // a group's entry, the others by their callers.
+  // Those of a log that had no room are of unknown code, which is no damage; the outermost of them
+  // says so by being a group's entry, the others by their callers.
   std::vector<bool> written(nodes.size(), false);
   for (size_t i = 1; i < nodes.size(); ++i) {
     const model::PythonNode& node = nodes[i];
-    written[i] =
-        node.parent != 0 || node.code != 0 || node.instruction != 0 || node.group_entry;
+    written[i] = node.parent != 0 || node.code != 0 || node.instruction != 0 || node.group_entry;
   }
   const auto is_written = [&written](uint64_t at) {
     return at == 0 || (at < written.size() && written[at]);
@@ -132,7 +133,8 @@ void RepairPythonNodes(const CodeIndex& index, model::Recording& recording,
     if (node.code == 0) continue;
     const auto found = index.find(node.code);
     if (found == index.end())
-      complaints.Count("Python frames are of code that is not listed; they are shown without names");
+      complaints.Count(
+          "Python frames are of code that is not listed; they are shown without names");
     node.code = found == index.end() ? 0 : found->second;
   }
 }

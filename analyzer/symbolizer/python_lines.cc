@@ -56,7 +56,13 @@ int64_t SignedNumber(const std::string& table, size_t at) {
 void VisitLocations(const std::string& table, int64_t line, Visit visit) {
   constexpr uint8_t kEntry = 0x80;  // set in the first byte of each entry, in no other
   constexpr uint64_t kInstructionBytes = 2;
-  enum Form : uint8_t { kOneLine0 = 10, kOneLine2 = 12, kNoColumns = 13, kLong = 14, kNothing = 15 };
+  enum Form : uint8_t {
+    kOneLine0 = 10,
+    kOneLine2 = 12,
+    kNoColumns = 13,
+    kLong = 14,
+    kNothing = 15
+  };
   uint64_t begin = 0;
   for (size_t i = 0; i < table.size(); ++i) {
     const uint8_t first = ByteAt(table, i);

@@ -197,9 +197,13 @@ uint32_t CodeTable::Append(const PythonInterpreter& interpreter, uintptr_t code)
   const size_t file_bytes = ToUtf8(file, nullptr, kMostFileBytes);
   const uintptr_t lines = Load<uintptr_t>(code + layout.code_lines);
   uint64_t table_bytes = 0;
+  wire::LineTable table = wire::LineTable::kNone;
   if (IsOfType(interpreter, lines, interpreter.bytes_type)) {
-    table_bytes = Load<uint64_t>(lines + layout.bytes_size);
-    if (table_bytes > capacity_ / 16) table_bytes = 0;
+    const uint64_t size = Load<uint64_t>(lines + layout.bytes_size);
+    if (size <= capacity_ / 16) {  // an empty one is whole too: all is on the first line
+      table_bytes = size;
+      table = layout.line_table;
+    }
   }
   const size_t length =
       base::RoundUp(sizeof(wire::CodeRecord) + name_bytes + file_bytes + table_bytes, 8);
@@ -218,7 +222,7 @@ uint32_t CodeTable::Append(const PythonInterpreter& interpreter, uintptr_t code)
   record.length = static_cast<uint32_t>(length);
   record.id = id;
   record.first_line = Load<int32_t>(code + layout.code_first_line);
-  record.table = static_cast<uint8_t>(table_bytes != 0 ? layout.line_table : wire::LineTable::kNone);
+  record.table = static_cast<uint8_t>(table);
   record.name_length = static_cast<uint32_t>(name_bytes);
   record.file_length = static_cast<uint32_t>(file_bytes);
   record.table_length = static_cast<uint32_t>(table_bytes);

@@ -9,8 +9,9 @@
 namespace heapecho::stack {
 namespace {
 
-// Frames that are not shown (half made ones, shims) between those that are.
-constexpr uint32_t kMostHidden = 1024;
+// Frames that are met and not kept: half made ones, shims, and those for which there is no more room while the
+// evaluation that the last ones ran in is looked for.
+constexpr uint32_t kMostUnkept = 1024;
 // Who owns a frame: 1 is a generator, from 3 on it is no frame of a function.
 constexpr uint8_t kOwnedByGenerator = 1;
 constexpr uint8_t kFirstShimOwner = 3;
@@ -44,14 +45,19 @@ class Collector {
  public:
   Collector(PythonFrame* frames, size_t room) : frames_(frames), room_(room) {}
 
-  // False when there is no more room.
+  // False when there is no more to be had.
   bool Add(uintptr_t code, uint64_t key, uint32_t instruction) {
     if (walk_.count == room_) {
       walk_.truncated = true;
-      return false;
+      return walk_.count != marked_ && Skip();
     }
     frames_[walk_.count++] = {.code = code, .key = key, .mark = 0, .instruction = instruction};
     return true;
+  }
+  // A frame that is not to be shown.
+  bool Skip() {
+    if (++unkept_ == kMostUnkept) walk_.truncated = true;
+    return unkept_ < kMostUnkept;
   }
   // What was added since the last mark ran in the evaluation that left its mark there.
   void Mark(uintptr_t mark) {
@@ -65,6 +71,7 @@ class Collector {
   PythonFrame* const frames_;
   const size_t room_;
   uint32_t marked_ = 0;
+  uint32_t unkept_ = 0;
   PythonWalk walk_ = {};
 };
 
@@ -106,7 +113,7 @@ void WalkInterpreterFrames(const PythonInterpreter& interpreter, uintptr_t threa
   } else {
     frame = Reader::template Load<uintptr_t>(thread_state + layout.thread_frame);
   }
-  for (uint32_t hidden = 0; frame != 0;) {
+  while (frame != 0) {
     if (!IsPointer(frame)) return out->Cut();
     const uint8_t owner = Reader::template Load<uint8_t>(frame + layout.frame_owner);
     bool shown = false;
@@ -123,7 +130,7 @@ void WalkInterpreterFrames(const PythonInterpreter& interpreter, uintptr_t threa
                                        : static_cast<uint32_t>(offset);
       if (shown && !out->Add(code, Reader::kKeys ? KeyOfCode(layout, code) : 0, instruction)) return;
     }
-    if (!shown && ++hidden == kMostHidden) return out->Cut();
+    if (!shown && !out->Skip()) return;
     if (layout.chain == PythonChain::kShims) {
       if (owner >= kFirstShimOwner) out->Mark(frame);
     } else if (Reader::template Load<uint8_t>(frame + layout.frame_is_entry) != 0) {

@@ -52,7 +52,9 @@ def find() -> tuple[list[Interpreter], list[str]]:
         elif free_threaded != "0":
             left_out.append(f"{interpreter}: free-threaded")
         else:
-            found.setdefault(path.resolve(), interpreter)
+            # Links beside each other lead to one; a virtual environment's leads to what has other modules.
+            same = path.parent.resolve() / os.path.basename(os.path.realpath(path))
+            found.setdefault(same, interpreter)
     return sorted(found.values(), key=lambda interpreter: (interpreter.version, str(interpreter.path))), left_out
 
 

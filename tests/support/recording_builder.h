@@ -77,15 +77,17 @@ class RecordingBuilder {
   // one.
   uint32_t AddStack(const std::vector<Address>& frames, wire::Domain domain = wire::Domain::kMalloc,
                     uint16_t flags = 0, uint64_t first_seen_ns = 0);
-  // The same with Python frames beside them, which take the places of the frames that evaluate Python.
+  // The same with Python frames beside them, which take the places of the frames that evaluate
+  // Python.
   uint32_t AddMixedStack(const std::vector<Address>& frames, const std::vector<PythonFrame>& python,
                          wire::Domain domain = wire::Domain::kMalloc);
   uint32_t AddPythonNode(uint32_t parent, PythonFrame frame);  // always a new node
   wire::NodeRecord& python_node(uint32_t index) { return python_nodes_[index]; }
   // Returns the new id. `line_table` is as CPython has it.
   uint32_t AddCode(std::string_view name, std::string_view file, int32_t first_line,
-                   wire::LineTable table = wire::LineTable::kNone, std::string_view line_table = "");
-  void PutCodeBytes(std::string_view bytes);  // appended to the log as they are
+                   wire::LineTable table = wire::LineTable::kNone,
+                   std::string_view line_table = "");
+  void PutCodeBytes(std::string_view bytes);         // appended to the log as they are
   uint32_t AddNode(uint32_t parent, Address frame);  // always a new node; parent may be anything
   wire::NodeRecord& node(uint32_t index) { return nodes_[index]; }
   wire::StackRecord& stack(uint32_t index) { return stacks_[index]; }
@@ -146,9 +148,9 @@ class RecordingBuilder {
   std::string code_;
   uint32_t code_count_ = 0;
   std::map<std::tuple<uint32_t, uint32_t, uint8_t>, uint32_t> stack_index_;  // (leaves, domain)
-  std::vector<wire::LiveRecord> live_;                            // by slot; empty slots are zeros
-  std::map<uint64_t, uint64_t> slot_of_;                          // by address
-  std::vector<uint64_t> free_slots_;                              // taken again last first
+  std::vector<wire::LiveRecord> live_;    // by slot; empty slots are zeros
+  std::map<uint64_t, uint64_t> slot_of_;  // by address
+  std::vector<uint64_t> free_slots_;      // taken again last first
   uint32_t block_size_ = 4096;
   std::string blocks_;
   uint64_t block_sequence_ = 0;

@@ -74,8 +74,9 @@ RecordingBuilder PythonRecording() {
       builder.AddModule("/usr/bin/python3.11", "0123456789abcdef", 0x400000, 0x600000);
   const uint32_t main = builder.AddCode("main", "/srv/app.py", 5, wire::LineTable::kLnotab,
                                         {"\x00\x02\x04\x01\x08\xff", 6});
-  const uint32_t view = builder.AddCode("View.get", "/srv/views.py", 40, wire::LineTable::kLocations,
-                                        "\x80\x01\xe9\x04\xf9\xf0\x03\x01\x01\x01");
+  const uint32_t view =
+      builder.AddCode("View.get", "/srv/views.py", 40, wire::LineTable::kLocations,
+                      "\x80\x01\xe9\x04\xf9\xf0\x03\x01\x01\x01");
   const uint32_t load = builder.AddCode("<lambda>", "<string>", 1, wire::LineTable::kLines,
                                         {"\x04\x00\x04\x80\x04\x01", 6});
   const uint32_t whole = builder.AddMixedStack(

@@ -13,11 +13,12 @@ namespace heapecho::testing {
 // identity.
 RecordingBuilder SmallRecording();
 
-// The example of preload/wire/FORMAT.md: one module, one stack of two frames, one block, still live.
+// The example of preload/wire/FORMAT.md: one module, one stack of two frames, one block, still
+// live.
 RecordingBuilder TinyRecording();
 
-// As an interpreter leaves it: two stacks that share Python frames of three kinds of line tables, one with
-// frames left over, one of code that is not listed; one stack without Python.
+// As an interpreter leaves it: two stacks that share Python frames of three kinds of line tables,
+// one with frames left over, one of code that is not listed; one stack without Python.
 RecordingBuilder PythonRecording();
 
 struct LargeShape {

@@ -95,7 +95,8 @@ TEST(Aggregator, KeepsBuildsOfOneModuleApartUntilTheyHaveTheirNames) {
     asked.push_back(module.build_id);
     return NameByAddress(module, addresses);
   };
-  EXPECT_THAT(BytesByStack(aggregator.Finish(symbolize, LineByInstruction).profile), ElementsAre(Pair("f10", 150)));
+  EXPECT_THAT(BytesByStack(aggregator.Finish(symbolize, LineByInstruction).profile),
+              ElementsAre(Pair("f10", 150)));
   EXPECT_THAT(asked, UnorderedElementsAre("c0ffee", "bad"));
 }
 

@@ -60,11 +60,11 @@ TEST(RoleOf, TellsImportlibFromOtherPython) {
 }
 
 const std::vector<Role> kCallStack = {
-    Role::kStart,      Role::kOther,    Role::kInterpreter, Role::kPlumbing,  // 0: outside
-    Role::kPython,                                                            // 4
-    Role::kNameless,   Role::kPlumbing, Role::kInterpreter, Role::kOther,     // 5: between
-    Role::kPython,                                                            // 9
-    Role::kPlumbing,   Role::kNameless, Role::kInterpreter, Role::kOther};    // 10: inside
+    Role::kStart,    Role::kOther,    Role::kInterpreter, Role::kPlumbing,  // 0: outside
+    Role::kPython,                                                          // 4
+    Role::kNameless, Role::kPlumbing, Role::kInterpreter, Role::kOther,     // 5: between
+    Role::kPython,                                                          // 9
+    Role::kPlumbing, Role::kNameless, Role::kInterpreter, Role::kOther};    // 10: inside
 
 TEST(Fold, LeavesOutPlumbingButNeitherLibrariesNorWhatAllocates) {
   EXPECT_THAT(Fold(kCallStack, Native::kFull, false), ElementsAre(1, 4, 7, 8, 9, 11, 12, 13));

@@ -49,10 +49,9 @@ TEST(PythonFrames, TakeThePlaceOfTheFrameThatEvaluatesThem) {
   InMemoryRecording recording(1);
   const uint32_t main = recording.AddCode("main", "/app.py");
   const uint32_t view = recording.AddCode("view", "/app.py");
-  recording.AddBlock(
-      recording.AddMixedStack({{0x10}, {0x20, true}, {0x30}, {0x40, true}, {0x50}},
-                              {{main, 1}, {view, 2}}),
-      100, 1);
+  recording.AddBlock(recording.AddMixedStack({{0x10}, {0x20, true}, {0x30}, {0x40, true}, {0x50}},
+                                             {{main, 1}, {view, 2}}),
+                     100, 1);
   EXPECT_THAT(StacksOf(Aggregate({*recording}, kWhole).profile),
               ElementsAre("f10;main:1;f30;view:2;f50"));
 }
@@ -60,10 +59,11 @@ TEST(PythonFrames, TakeThePlaceOfTheFrameThatEvaluatesThem) {
 TEST(PythonFrames, OfOneEvaluationStandTogether) {
   InMemoryRecording recording(1);
   const uint32_t code = recording.AddCode("f", "/app.py");
-  recording.AddBlock(recording.AddMixedStack({{0x10, true}, {0x20}, {0x30, true}, {0x40}},
-                                             {{code, 1}, {code, 2, false}, {code, 3},
-                                              {code, 4, false}, {code, 5, false}}),
-                     100, 1);
+  recording.AddBlock(
+      recording.AddMixedStack(
+          {{0x10, true}, {0x20}, {0x30, true}, {0x40}},
+          {{code, 1}, {code, 2, false}, {code, 3}, {code, 4, false}, {code, 5, false}}),
+      100, 1);
   EXPECT_THAT(StacksOf(Aggregate({*recording}, kWhole).profile),
               ElementsAre("f:1;f:2;f20;f:3;f:4;f:5;f40"));
 }
@@ -81,8 +81,8 @@ TEST(PythonFrames, WithoutTheirNativeOnesAreTheOutermost) {
 TEST(PythonFrames, LeaveAnEvaluationThatHasNoneAsItIs) {
   InMemoryRecording recording(1);
   const uint32_t code = recording.AddCode("f", "/app.py");
-  recording.AddBlock(
-      recording.AddMixedStack({{0x10, true}, {0x20, true}, {0x30}}, {{code, 3}}), 100, 1);
+  recording.AddBlock(recording.AddMixedStack({{0x10, true}, {0x20, true}, {0x30}}, {{code, 3}}),
+                     100, 1);
   EXPECT_THAT(StacksOf(Aggregate({*recording}, kWhole).profile), ElementsAre("f10;f:3;f30"));
 }
 

@@ -134,9 +134,12 @@ TEST(OwnCode, IsWhatNobodyInstalled) {
 
 TEST(OwnCode, GroupsSitesByItsInnermostLineWhateverTheDomain) {
   model::Profile profile;
-  profile.frames = {Python("main", "/srv/app.py", 9),       Python("view", "/srv/app.py", 20),
-                    Python("view", "/srv/app.py", 21),      Python("loads", "/usr/lib/python3.11/json/__init__.py", 3),
-                    Native("PyDict_New"),                   Python("<lambda>", "<string>", 1)};
+  profile.frames = {Python("main", "/srv/app.py", 9),
+                    Python("view", "/srv/app.py", 20),
+                    Python("view", "/srv/app.py", 21),
+                    Python("loads", "/usr/lib/python3.11/json/__init__.py", 3),
+                    Native("PyDict_New"),
+                    Python("<lambda>", "<string>", 1)};
   const auto add = [&](std::vector<model::FrameId> frames, double bytes, model::Domain domain) {
     model::Sample sample;
     sample.frames = std::move(frames);

@@ -12,7 +12,8 @@ namespace {
 
 constexpr char kSite[] = "/venv/lib/python3.11/site-packages";
 
-// Function and file, outermost first; a file that begins with "/" lies among the installed packages.
+// Function and file, outermost first; a file that begins with "/" lies among the installed
+// packages.
 std::string View(const std::vector<std::pair<std::string, std::string>>& stack) {
   std::vector<model::Frame> frames;
   for (const auto& [function, file] : stack) {
@@ -67,7 +68,8 @@ TEST(View, OfAnInstalledApplicationIsItsOwnFunction) {
 
 TEST(View, OfAPlainServerIsItsApplication) {
   EXPECT_EQ(View({kGunicorn, {"application", "shop/wsgi.py"}}), "application (shop/wsgi.py)");
-  EXPECT_EQ(View({{"BaseHandler.run", "/wsgiref/handlers.py"}, {"app", "app.py"}}), "app (srv/app.py)");
+  EXPECT_EQ(View({{"BaseHandler.run", "/wsgiref/handlers.py"}, {"app", "app.py"}}),
+            "app (srv/app.py)");
 }
 
 TEST(View, OfMiddlewareAroundAHandlerIsTheMiddleware) {

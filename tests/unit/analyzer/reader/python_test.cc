@@ -107,7 +107,8 @@ TEST(PythonFrames, OfCodeThatIsNotListedHaveNoName) {
   builder.python_node(2).location_low = 77;
   const model::Recording recording = Parse(builder);
   EXPECT_EQ(PythonFrames(recording, 1), "View.get@6,@4|,main@2|");
-  EXPECT_THAT(recording.warnings, ElementsAre(HasSubstr("1 Python frames are of code that is not")));
+  EXPECT_THAT(recording.warnings,
+              ElementsAre(HasSubstr("1 Python frames are of code that is not")));
 }
 
 TEST(PythonFrames, OfCodeForWhichTheListHadNoRoomAreNoDamage) {
@@ -156,7 +157,8 @@ TEST(PythonFrames, ThatAStackNamesWithoutTheirBeingThereAreLeftOut) {
     EXPECT_EQ(recording.stacks[1].python_leaf, 0U);
     EXPECT_NE(recording.stacks[1].native_leaf, 0U);
     EXPECT_TRUE(recording.stacks[1].broken);
-    EXPECT_THAT(recording.warnings, ElementsAre(HasSubstr("name Python frames that are not there")));
+    EXPECT_THAT(recording.warnings,
+                ElementsAre(HasSubstr("name Python frames that are not there")));
   }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compares our reading of line tables with an interpreter's own, which it wrote to standard input: a code object a
-// line, "name kind first_line table line:bytes line:bytes ...", the table in hex ("-" if it is empty) and the line
-// of each run of bytes of code ("0": it has none). Prints what differs and how many instructions were looked at.
+// Compares our reading of line tables with an interpreter's own, which it wrote to standard input:
+// a code object a line, "name kind first_line table line:bytes line:bytes ...", the table in hex
+// ("-" if it is empty) and the line of each run of bytes of code ("0": it has none). Prints what
+// differs and how many instructions were looked at.
 #include <cstdint>
 #include <iostream>
 #include <sstream>

@@ -25,14 +25,15 @@ model::PythonCode Code(LineTable table, int32_t first_line, const std::string& b
   return code;
 }
 
-// One function as each version compiled it: a loop with a call over several lines in a try, a far jump of lines
-// forwards, a loop in one line, a return over two lines.
+// One function as each version compiled it: a loop with a call over several lines in a try, a far
+// jump of lines forwards, a loop in one line, a return over two lines.
 struct Golden {
   const char* version;
   LineTable table;
   int32_t first_line;
-  const char* bytes;                           // hex
-  std::vector<std::pair<uint32_t, int>> runs;  // line, 0 for none; bytes of code: what dis says of it
+  const char* bytes;  // hex
+  std::vector<std::pair<uint32_t, int>>
+      runs;  // line, 0 for none; bytes of code: what dis says of it
 };
 const Golden kGoldens[] = {
     // clang-format off
@@ -76,9 +77,10 @@ TEST(PythonLines, AreThoseThatEachVersionSays) {
         expected.push_back(line);
       }
     }
-    EXPECT_EQ(PythonLines(Code(golden.table, golden.first_line, absl::HexStringToBytes(golden.bytes)),
-                          instructions),
-              expected)
+    EXPECT_EQ(
+        PythonLines(Code(golden.table, golden.first_line, absl::HexStringToBytes(golden.bytes)),
+                    instructions),
+        expected)
         << golden.version;
   }
 }

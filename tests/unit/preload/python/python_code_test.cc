@@ -106,6 +106,17 @@ TEST_P(PythonCode, ARecordHoldsNameFileAndLines) {
   EXPECT_EQ(record.head.table, static_cast<uint8_t>(expected));
 }
 
+// co_lnotab of code that is all on its first line.
+TEST_P(PythonCode, AnEmptyLineTableIsAWholeOne) {
+  CodeTable table = {};
+  ASSERT_TRUE(table.Initialize(1 << 20, Note));
+  g_written.clear();
+  IdOf(table, fake_.Code(U"<lambda>", U"/srv/app.py", 5, ""));
+  const Record record = RecordAt(table.log(), g_written.at(0));
+  EXPECT_EQ(record.head.table, static_cast<uint8_t>(fake_.layout().line_table));
+  EXPECT_EQ(record.head.table_length, 0u);
+}
+
 TEST_P(PythonCode, OneCodeHasOneId) {
   CodeTable table = {};
   ASSERT_TRUE(table.Initialize(1 << 20, Ignore));

@@ -110,6 +110,19 @@ TEST_P(PythonWalks, KeepTheInnermostFramesWhenThereIsNoMoreRoom) {
   EXPECT_EQ(frames_[1].code, b);
 }
 
+// A recursion deeper than the room: what is kept of it still has its place among the native frames.
+TEST_P(PythonWalks, PlaceAnEvaluationOfWhichNotAllIsKept) {
+  if (!EvaluatesManyFrames()) GTEST_SKIP() << "an evaluation runs one frame up to 3.10";
+  const uintptr_t a = fake_.Code(U"a"), b = fake_.Code(U"b");
+  const FakeEvaluation deep(kMaxPythonFrames + 300, FakeFrame{b});
+  const uintptr_t thread = fake_.Run({{{a}}, deep, {{a}}});
+  EXPECT_EQ(Merge(thread), (std::vector<size_t>{2, 5}));
+  EXPECT_EQ(walk_.count, kMaxPythonFrames);
+  EXPECT_TRUE(walk_.truncated);
+  EXPECT_FALSE(walk_.nonsense);
+  EXPECT_NE(frames_[kMaxPythonFrames - 1].instruction & wire::kGroupEntry, 0u);
+}
+
 TEST_P(PythonWalks, EndAtWhatIsNoFrame) {
   const uintptr_t a = fake_.Code(U"a"), b = fake_.Code(U"b");
   for (const uintptr_t nonsense : {uintptr_t{1}, uintptr_t{8}, ~uintptr_t{7}}) {

@@ -36,8 +36,8 @@ TEST(Dump, OfASmallRecordingIsItsGolden) {
 TEST(Dump, ShowsPythonFramesBehindTheNativeOnes) {
   testing::RecordingBuilder builder;
   builder.AddIdentity(wire::IdentityKey::kPython, "3.11.7");
-  const uint32_t code = builder.AddCode("View.get", "/srv/my views.py", 40,
-                                        wire::LineTable::kLocations, "\x80\x01");
+  const uint32_t code =
+      builder.AddCode("View.get", "/srv/my views.py", 40, wire::LineTable::kLocations, "\x80\x01");
   builder.AddMixedStack({{0, 0x10, true}, {0, 0x20}},
                         {{code, 4}, {7, wire::kNoInstruction, false}});
   const std::string text = DumpOf(builder);

@@ -76,10 +76,9 @@ TEST(ReportJson, SaysWhetherPythonFramesWereWalked) {
   EXPECT_EQ(json::parse(ReportJson(report))["recordings"][0]["python"],
             json({{"version", "3.11.7"}, {"walk", "full"}}));
   report.processes[0].recording.identity.python_walk = "native-only: free-threaded: no GIL";
-  EXPECT_EQ(json::parse(ReportJson(report))["recordings"][0]["python"],
-            json({{"version", "3.11.7"},
-                  {"walk", "native-only"},
-                  {"reason", "free-threaded: no GIL"}}));
+  EXPECT_EQ(
+      json::parse(ReportJson(report))["recordings"][0]["python"],
+      json({{"version", "3.11.7"}, {"walk", "native-only"}, {"reason", "free-threaded: no GIL"}}));
   EXPECT_FALSE(json::parse(ReportJson(GunicornReport()))["recordings"][0].contains("python"));
 }
 

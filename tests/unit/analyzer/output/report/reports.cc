@@ -147,13 +147,13 @@ model::Report DjangoReport() {
   import.function = "[import]";
   report.profile.frames = {
       python("SyncWorker.handle_request",
-             "/venv/lib/python3.11/site-packages/gunicorn/workers/sync.py", 178),        // 0
-      python("Orders.get", "/srv/shop/orders/views.py", 88),                             // 1
-      python("Orders.get", "/srv/shop/orders/views.py", 91),                             // 2
-      python("loads", "/usr/lib/python3.11/json/__init__.py", 346),                      // 3
-      MakeFrame("new_dict", "libpython3.11.so.1.0"),                                     // 4
-      MakeFrame("list_resize", "libpython3.11.so.1.0"),                                  // 5
-      import,                                                                            // 6
+             "/venv/lib/python3.11/site-packages/gunicorn/workers/sync.py", 178),  // 0
+      python("Orders.get", "/srv/shop/orders/views.py", 88),                       // 1
+      python("Orders.get", "/srv/shop/orders/views.py", 91),                       // 2
+      python("loads", "/usr/lib/python3.11/json/__init__.py", 346),                // 3
+      MakeFrame("new_dict", "libpython3.11.so.1.0"),                               // 4
+      MakeFrame("list_resize", "libpython3.11.so.1.0"),                            // 5
+      import,                                                                      // 6
   };
   AddSample(&report, {0, 1, 3, 4}, MakeEstimate(40 * kMiB, 40000, 1e5, 100), 780, 4);
   AddSample(&report, {0, 2, 5}, MakeEstimate(20 * kMiB, 20000, 1e5, 100), 30, 5);
