@@ -622,7 +622,13 @@ void Initialize() {
     g.options.disable = true;
   }
   if (!g.options.disable) {
-    g.budget = recording::DecideBudget(g.options.budget, g.options.directory);
+    g.budget = recording::FitAddressSpace(recording::DecideBudget(g.options.budget, g.options.directory));
+    if (g.budget == 0) {
+      base::Complain("not recording: the address space is limited (RLIMIT_AS)");
+      g.options.disable = true;
+    }
+  }
+  if (!g.options.disable) {
     const recording::Layout layout = recording::LayoutFor(g.budget);
     stack::InitializeNativeUnwinder();
     stack::SetModuleSink(ModuleSeen);

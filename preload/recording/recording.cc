@@ -57,6 +57,18 @@ uint64_t DecideBudget(uint64_t configured, const char* directory) {
   return budget < kSmallestBudget ? kSmallestBudget : budget;
 }
 
+uint64_t FitAddressSpace(uint64_t budget) {
+  rlimit64 limit = {};
+  Syscall(SYS_prlimit64, 0, RLIMIT_AS, nullptr, &limit);
+  if (limit.rlim_cur == RLIM64_INFINITY) return budget;
+  // The tables beside the file are at most as large as it, and scratch buffers and the like are of one size.
+  constexpr uint64_t kFixed = 4 << 20;
+  const uint64_t share = limit.rlim_cur / 8;
+  if (share < kFixed + 2 * kSmallestBudget) return 0;
+  const uint64_t most = (share - kFixed) / 2;
+  return budget < most ? budget : most;
+}
+
 Trouble Recording::Begin(const Beginning& beginning) {
   Trouble trouble = PrepareDirectory(beginning.directory);
   if (trouble.what != nullptr) return trouble;

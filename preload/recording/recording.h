@@ -38,6 +38,10 @@ struct Beginning {
 // cgroup's memory limit, less on tmpfs. Once, before the tables are made.
 uint64_t DecideBudget(uint64_t configured, const char* directory);
 
+// The budget that leaves a program whose address space is limited (RLIMIT_AS) seven eighths of it, since mapped
+// tables and file count whether they are touched or not; 0: not even the smallest does.
+uint64_t FitAddressSpace(uint64_t budget);
+
 class Recording {
  public:
   // Creates the file, maps it, writes who we are. On trouble there is no file and the caller complains.

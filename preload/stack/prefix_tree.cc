@@ -65,9 +65,10 @@ uint32_t PrefixTree::FindOrAdd(uint32_t parent, uint64_t location) {
       if (mine == 0) {
         mine = Reserve();
         if (mine == kNoNode) return kNoNode;
-        nodes_[mine] = {.parent = parent,
-                        .location_low = static_cast<uint32_t>(location),
-                        .location_high = static_cast<uint32_t>(location >> 32)};
+        // A thread that is about to lose this node in Reserve() may still look at its link.
+        __atomic_store_n(&nodes_[mine].location_low, static_cast<uint32_t>(location), __ATOMIC_RELAXED);
+        nodes_[mine].location_high = static_cast<uint32_t>(location >> 32);
+        nodes_[mine].parent = parent;
         written_(mine);
       }
       if (slot.compare_exchange_strong(node, mine, std::memory_order_acq_rel,
