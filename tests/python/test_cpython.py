@@ -55,6 +55,7 @@ def run(interpreter, module: str, environment: dict[str, str], scratch: Path) ->
     report = scratch / "report.xml"
     command = [interpreter.path, "-B", "-m", "test", "-v", "--junit-xml", report]
     if module == "test_multiprocessing_fork" and not has(interpreter, f"test.{module}"):
+        module = "test_of_forked_processes"  # regrtest looks for a folder of the other name
         (scratch / f"{module}.py").write_text(MULTIPROCESSING)
         command += ["--testdir", scratch]
     # Some tests interrupt themselves, which a shell's background jobs have learnt to ignore.
