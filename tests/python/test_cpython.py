@@ -97,7 +97,7 @@ def test_outcomes_are_those_without(interpreter, module, directory, tmp_path, ca
                                  harness.recording_environment(directory, 1024, PYTHONHASHSEED="0"), tmp_path / "with")
     counts = {what: list(without.values()).count(what) for what in sorted(set(without.values()))}
     with capsys.disabled():
-        print(f"\n{interpreter} {module}: {len(without)} tests, {counts}, "
+        print(f"\nNote: {interpreter} {module}: {len(without)} tests, {counts}, "
               f"{len(harness.recordings(directory))} recordings")
     differ = {name: (without.get(name), within.get(name)) for name in without.keys() | within.keys()
               if without.get(name) != within.get(name)}
