@@ -121,8 +121,8 @@ class Stack:
 class StackRecording(wire.Recording):
     """A recording with its stacks, identity and code."""
 
-    def __init__(self, path: Path):
-        super().__init__(path, events=True)
+    def __init__(self, path: Path, events: bool = False):
+        super().__init__(path, events)
         self._data = path.read_bytes()
         self.identity = defaultdict(list)
         for at, log in self._log(IDENTITY, IDENTITY_RECORD.size):

@@ -55,6 +55,7 @@ def run(interpreter, module: str, environment: dict[str, str], scratch: Path) ->
     report = scratch / "report.xml"
     command = [interpreter.path, "-B", "-m", "test", "-v", "--junit-xml", report]
     if module == "test_multiprocessing_fork" and not has(interpreter, f"test.{module}"):
+        module = "test_of_forked_processes"  # regrtest looks for a folder of the other name
         (scratch / f"{module}.py").write_text(MULTIPROCESSING)
         command += ["--testdir", scratch]
     # Some tests interrupt themselves, which a shell's background jobs have learnt to ignore.
@@ -96,7 +97,7 @@ def test_outcomes_are_those_without(interpreter, module, directory, tmp_path, ca
                                  harness.recording_environment(directory, 1024, PYTHONHASHSEED="0"), tmp_path / "with")
     counts = {what: list(without.values()).count(what) for what in sorted(set(without.values()))}
     with capsys.disabled():
-        print(f"\n{interpreter} {module}: {len(without)} tests, {counts}, "
+        print(f"\nNote: {interpreter} {module}: {len(without)} tests, {counts}, "
               f"{len(harness.recordings(directory))} recordings")
     differ = {name: (without.get(name), within.get(name)) for name in without.keys() | within.keys()
               if without.get(name) != within.get(name)}

@@ -48,6 +48,12 @@ def test_skips_inside_a_passing_pytest_are_counted(run_ctest):
     assert "Skipped: 4\n  3 in a: test_a.py:7: no browser here\n  1 in a: test_a.py:9: not root\n" in done.stdout
 
 
+def test_a_note_of_a_passing_test_is_printed(run_ctest):
+    done = run_ctest(("a", "on the way\nNote: ran on 3.8\n1 passed", 0))
+    assert "Note of a: ran on 3.8\n" in done.stdout
+    assert "on the way" not in done.stdout
+
+
 def test_a_failure_fails_and_its_output_is_shown(run_ctest):
     done = run_ctest(("bad", "the reason", 1), ("fine", "", 0))
     assert done.returncode != 0

@@ -25,7 +25,7 @@ def each_interpreter(test):
     return pytest.mark.parametrize("interpreter", interpreters.FOUND, ids=lambda interpreter: interpreter.name)(test)
 
 
-def record(interpreter, program: Path, directory: Path, said: Path, interval: int):
+def record(interpreter, program: Path, directory: Path, said: Path, interval: int, events: bool = False):
     """What `program` said and its recording; it kills itself when all is said."""
     assert harness.LIBRARY.exists(), f"{harness.LIBRARY} is not built (BUILD_DIR names the build directory)"
     # What the library is made of is compiled in a first run: else the recording is full of stacks of the compiler.
@@ -37,7 +37,7 @@ def record(interpreter, program: Path, directory: Path, said: Path, interval: in
         assert done.returncode == -9, f"{interpreter}: {done.returncode} {done.stderr.decode()[-2000:]}"
     truth = json.loads(said.read_text())
     # A wrapper around the interpreter has left a recording too.
-    found = [recording for recording in map(stacks.StackRecording, harness.recordings(directory))
+    found = [recording for path in harness.recordings(directory) for recording in [stacks.StackRecording(path, events)]
              if (recording.header.pid, recording.header.process_end) == (truth["pid"], wire.RUNNING)]
     assert len(found) == 1, f"{interpreter}: {[path.name for path in harness.recordings(directory)]}"
     assert found[0].counters.get("stacks_folded", 0) == 0, "the recording has room for all stacks"
@@ -75,12 +75,13 @@ def difference(wanted: tuple, stack: stacks.Stack) -> str | None:
     return f"{len(stack.python)} frames instead of {len(wanted)}"
 
 
-def test_the_interpreters_at_hand_are_said(capsys):
+@pytest.mark.parametrize("minor", range(interpreters.OLDEST[1], interpreters.NEWEST[1] + 1))
+def test_an_interpreter_of_each_version_is_at_hand(minor, capsys):
+    found = [one for one in interpreters.FOUND if one.version[:2] == (3, minor)]
+    if not found:
+        pytest.skip(f"no CPython 3.{minor} at hand: nothing here is shown for it")
     with capsys.disabled():
-        print("\ninterpreters:", *interpreters.FOUND, sep="\n  ")
-        if interpreters.LEFT_OUT:
-            print("left out:", *interpreters.LEFT_OUT, sep="\n  ")
-    assert interpreters.FOUND, "no interpreter to test on"
+        print(*(f"\nNote: tested on CPython {one}" for one in found), sep="")
 
 
 TABLES = """
@@ -122,7 +123,7 @@ def test_line_tables_are_read_as_the_interpreter_reads_them(interpreter):
 
 @each_interpreter
 def test_each_stack_is_what_getframe_shows(interpreter, directory, tmp_path, capsys):
-    truth, recording = record(interpreter, PROGRAM, directory, tmp_path / "said.json", INTERVAL)
+    truth, recording = record(interpreter, PROGRAM, directory, tmp_path / "said.json", INTERVAL, events=True)
     blocks = blocks_by_number(recording, truth)
     wrong = []
     frames = placed = recorded = 0
@@ -146,10 +147,10 @@ def test_each_stack_is_what_getframe_shows(interpreter, directory, tmp_path, cap
         elif not stack.flags and stack.evaluations != sum(stack.entries):
             wrong.append(f"{where}: {stack.evaluations} evaluations for {sum(stack.entries)} groups")
     with capsys.disabled():
-        print(f"\n{interpreter}: {len(truth['points'])} points, {len(truth['truth'])} stacks, {frames} frames, "
+        print(f"\nNote: {interpreter}: {len(truth['points'])} points, {len(truth['truth'])} stacks, {frames} frames, "
               f"{len(wrong)} stacks wrong; {placed} of {recorded} frames have their place among native ones")
         for name, why in truth["missing"].items():
-            print(f"  without {name}: {why}")
+            print(f"  without the point {name}: {why}")
     assert len(truth["points"]) >= 80
     assert not wrong, f"{len(wrong)} of {len(truth['truth'])}:\n" + "\n".join(wrong[:40])
 
@@ -172,7 +173,7 @@ def test_no_stack_names_a_function_that_died(interpreter, directory, tmp_path, c
         if stack.python != wanted:
             wrong.append(f"{number}: {difference(wanted, stack)}")
     with capsys.disabled():
-        print(f"\n{interpreter}: {len(truth['truth'])} functions made, {truth['places']} places of code, "
+        print(f"\nNote: {interpreter}: {len(truth['truth'])} functions made, {truth['places']} places of code, "
               f"{len(seen)} stacks compared, {len(wrong)} wrong")
     assert truth["places"] < len(truth["truth"]) / 2, "code objects took each other's places"
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong[:40])

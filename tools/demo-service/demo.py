@@ -155,7 +155,7 @@ def leak_in(build: Path, where: Path) -> tuple[float, float]:
     innermost_first = [(function, LIBRARY) for function in reversed(LEAK)]
     sites = json.loads(heapecho(build, "report", "--json", where))["sites"]
     variance = sum(site["bytes_error"] ** 2 for site in sites
-                   if [(frame["function"], frame["module"]) for frame in site["frames"][:2]] == innermost_first)
+                   if [(frame["function"], frame.get("module")) for frame in site["frames"][:2]] == innermost_first)
     return found, variance ** 0.5
 
 
