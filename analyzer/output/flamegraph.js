@@ -122,9 +122,12 @@
   const coarse = matchMedia('(pointer: coarse)');
   const kNarrowest = 1;   // pixels; narrower boxes are gathered
   const kRowsBefore = 2;  // of the callers of what the picture begins with
+  const kRowsOfColumn = 24;  // as many are shown of a column that never forks
   // Where the picture first says something: below the callers that nearly everything has in common.
   let fork = 0;
   while (fork + 1 < endOf[fork] && amount[fork + 1] >= 0.9 * amount[0]) ++fork;
+  // A column that never forks is one leak's: what it was for stands above its leaf.
+  if (fork + 1 >= endOf[fork]) fork = Math.max(0, fork - kRowsOfColumn);
   let rowHeight = 20, width = 1, height = 1;
   let zoom = 0;      // the node that fills the width
   let cursor = 0;    // the node that keys act on
