@@ -122,7 +122,7 @@ TEST(OwnCode, IsWhatNobodyInstalled) {
   EXPECT_TRUE(IsOwnCode(Python("view", "views.py", 1)));
   EXPECT_TRUE(IsOwnCode(Python("main", "/srv/shop/bin/import.py", 1)));
   EXPECT_FALSE(IsOwnCode(Python("loads", "/usr/lib/python3.11/json/__init__.py", 1)));
-  EXPECT_FALSE(IsOwnCode(Python("loads", "/root/.pyenv/versions/3.8.1/lib/python3.8/abc.py", 1)));
+  EXPECT_FALSE(IsOwnCode(Python("loads", "/home/app/.pyenv/versions/3.8.1/lib/python3.8/abc.py", 1)));
   EXPECT_FALSE(IsOwnCode(Python("get", "/srv/venv/lib/python3.9/site-packages/flask/app.py", 1)));
   EXPECT_FALSE(IsOwnCode(Python("get", "/usr/lib/python3/dist-packages/yaml/loader.py", 1)));
   EXPECT_FALSE(IsOwnCode(Python("<module>", "/usr/local/bin/gunicorn", 1)));
