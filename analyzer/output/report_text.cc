@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "analyzer/output/report.h"
 #include "analyzer/output/report_times.h"
+#include "analyzer/output/site_text.h"
 #include "analyzer/output/text_table.h"
 #include "analyzer/output/units.h"
 
@@ -23,28 +24,9 @@ namespace {
 
 using model::Unit;
 
-std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
 std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
-std::string Plural(size_t count, const char* noun) {
-  return absl::StrCat(HumanCount(static_cast<double>(count)), " ", noun, count == 1 ? "" : "s");
-}
-
-// "12 s", "4 min 10 s", "3 h 5 min", "2 d 4 h": the two largest units.
-std::string Duration(absl::Duration duration) {
-  const int64_t seconds = std::max<int64_t>(absl::ToInt64Seconds(duration), 0);
-  if (seconds < 60) return absl::StrCat(seconds, " s");
-  if (seconds < 3600) return absl::StrCat(seconds / 60, " min ", seconds % 60, " s");
-  if (seconds < 86400) return absl::StrCat(seconds / 3600, " h ", seconds / 60 % 60, " min");
-  return absl::StrCat(seconds / 86400, " d ", seconds / 3600 % 24, " h");
-}
-
-std::string DateAndTime(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::UTCTimeZone());
 }
 
 std::string EndOf(const model::ProcessSummary& process) {
@@ -103,7 +85,7 @@ std::string Processes(const model::Report& report) {
          Printable(host), EndOf(process), DateAndTime(LastSeenAt(recording)),
          Duration(LastSeenAt(recording) - StartedAt(recording)),
          HumanEstimate(LiveOf(process), Unit::kBytes), HumanEstimate(recording.peak, Unit::kBytes),
-         HumanEstimate(recording.allocated, Unit::kBytes), Printable(FileName(recording.file))});
+         HumanEstimate(recording.allocated, Unit::kBytes), Printable(BaseName(recording.file))});
     std::pair<std::string, std::string> command(Printable(process.name),
                                                 Printable(absl::StrJoin(identity.command, " ")));
     if (std::find(commands.begin(), commands.end(), command) == commands.end())
@@ -154,55 +136,6 @@ std::string Totals(const model::Profile& profile) {
                     HumanEstimate(estimate, Unit::kObjects)});
   }
   return absl::StrCat(text, TextTable(rows, {1}));
-}
-
-// The last two parts of a path: many files of an application have one name.
-std::string ShortPath(const std::string& path) {
-  const size_t name = path.rfind('/');
-  if (name == std::string::npos || name == 0) return path;
-  return path.substr(path.rfind('/', name - 1) + 1);
-}
-
-// "function (module) file.c:12"; of Python "function package/file.py:12"
-std::string FrameText(const model::Frame& frame) {
-  const bool python = frame.kind == model::Frame::Kind::kPython;
-  std::string text = frame.function;
-  if (!frame.module.empty()) absl::StrAppend(&text, " (", frame.module, ")");
-  if (!frame.file.empty())
-    absl::StrAppend(&text, " ", python ? ShortPath(frame.file) : FileName(frame.file));
-  if (!frame.file.empty() && frame.line != 0) absl::StrAppend(&text, ":", frame.line);
-  return Printable(text);
-}
-
-bool IsSameFunction(const model::Frame& a, const model::Frame& b) {
-  const bool python = a.kind == model::Frame::Kind::kPython;
-  return a.kind == b.kind && a.function == b.function && a.module == b.module &&
-         (!python || a.file == b.file);
-}
-
-// The largest site of a group: the function that stands for the group, then its callers. A function
-// that calls itself, as an interpreter's loop does, is shown once, where it is innermost.
-std::string StackText(const model::Profile& profile, const model::SiteGroup& group, size_t most) {
-  const std::vector<model::FrameId>& frames = profile.samples[group.sites.front().value].frames;
-  std::string text;
-  size_t shown = 0;
-  for (auto frame = std::find(frames.rbegin(), frames.rend(), group.frame); frame != frames.rend();
-       ++shown) {
-    if (shown == most) {
-      absl::StrAppend(&text, "       ... ",
-                      Plural(static_cast<size_t>(frames.rend() - frame), "more caller"), "\n");
-      break;
-    }
-    const auto next = std::find_if(frame, frames.rend(), [&](model::FrameId id) {
-      return !IsSameFunction(profile.frames[id.value], profile.frames[frame->value]);
-    });
-    absl::StrAppend(&text, shown == 0 ? "     " : "       <- ",
-                    FrameText(profile.frames[frame->value]));
-    if (next - frame > 1) absl::StrAppend(&text, ", ", next - frame, " times");
-    absl::StrAppend(&text, "\n");
-    frame = next;
-  }
-  return text;
 }
 
 // `domain`: empty where a group may have several.
