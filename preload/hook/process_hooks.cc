@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fork, exec, exit and dlclose, exported: each tells observe.h and forwards; and the library's constructor.
+// fork, exec, exit and dlclose, exported: each tells lifetime.h and forwards; and the library's constructor.
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -9,8 +9,8 @@
 
 #include "preload/base/symbols.h"
 #include "preload/hook/export.h"
+#include "preload/hook/lifetime.h"
 #include "preload/hook/next.h"
-#include "preload/hook/observe.h"
 
 namespace heapecho::hook {
 namespace {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the library keeps in each thread: one cache line of TLS, zero until the thread's first slow path.
+// What the library keeps in each thread: one cache line of TLS, zero until the thread's first slow
+// path.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@
 namespace heapecho::hook {
 
 struct ThreadState {
-  // Bytes that may still be allocated before the one that is sampled. Zero at birth, so that a thread's first
-  // allocation enters the slow path and is seeded there.
+  // Bytes that may still be allocated before the one that is sampled. Zero at birth, so that a
+  // thread's first allocation enters the slow path and is seeded there.
   uint64_t countdown;
   uint64_t random;
   stack::StackBounds bounds;
@@ -20,11 +21,14 @@ struct ThreadState {
   uint32_t ordinal;    // which of the process's threads this is; picks the event writer
   uint32_t epoch;      // of the process it was seeded in; another one: seed again
   uint8_t events;      // sampled events so far, modulo 256; every so many one is timed
-  bool guarded;        // inside a slow path: allocations are not sampled, sampled blocks are still removed
+  uint8_t domain;      // wire::Domain in whose name malloc is asked (Asking)
+  bool
+      guarded;  // inside a slow path: allocations are not sampled, sampled blocks are still removed
 };
 static_assert(sizeof(ThreadState) <= 64, "64 bytes of TLS a thread");
 static_assert(std::is_trivially_destructible_v<ThreadState>, "no destructor at thread exit");
 
-extern constinit thread_local ThreadState t_state __attribute__((visibility("hidden"), tls_model("initial-exec")));
+extern constinit thread_local ThreadState t_state
+    __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
 }  // namespace heapecho::hook

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/hook/lifetime.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "preload/base/counters.h"
+#include "preload/base/log.h"
+#include "preload/hook/mirror.h"
+#include "preload/hook/next.h"
+#include "preload/hook/state.h"
+#include "preload/hook/thread_state.h"
+#include "preload/sampler/interval.h"
+#include "preload/sampler/poisson.h"
+#include "preload/stack/modules.h"
+
+namespace heapecho::hook {
+
+constinit thread_local ThreadState t_state = {};
+constinit State g_state = {};
+
+namespace {
+
+using recording::ProcessState;
+
+// Which processes that ended well leave no file (design: they are the noise of a container).
+constexpr uint64_t kShortNs = 10 * kSecond;
+constexpr uint64_t kShortRssKiB = 32 << 10;
+
+void BecomeChild() {
+  g_state.child_pending.store(false, kRelaxed);
+  const uint64_t now = Now();
+  const size_t released = g_state.code.released();
+  g_state.code.AfterFork(released > 0 ? g_state.recording.CodeLog(released) : nullptr);
+  g_state.has_parent = g_state.recording.Abandon(g_state.parent_id) || g_state.has_parent;
+  g_state.forked_at_ns = now;
+  g_state.start_ns = now;
+  g_state.python.AfterFork();
+  g_state.interner.AfterFork();
+  g_state.live.AfterFork();
+  g_state.scratch.Reset();
+  for (auto& counter : base::g_counters) counter.store(0, kRelaxed);
+  for (uint32_t stack = 0; stack < g_state.interner.used(); ++stack) {
+    stack::BeginChild(g_state.interner.Totals(stack));
+  }
+  stack::BeginChild(g_state.totals, now);
+  g_state.threads.store(0, kRelaxed);
+  g_state.own_ns.store(0, kRelaxed);
+  g_state.cpu_ns.store(0, kRelaxed);
+  g_state.controlled_ns.store(now, kRelaxed);
+  g_state.controlled_own_ns.store(0, kRelaxed);
+  g_state.file.store(kFileDue, kRelaxed);
+  g_state.epoch.fetch_add(1, kRelaxed);
+}
+
+// The most memory this program had resident. Not getrusage's word, which is carried over exec: a
+// small tool that a large service runs would look large.
+uint64_t PeakRssKiB() {
+  char status[1536];
+  recording::ReadSmallFile("/proc/self/status", status, sizeof status);
+  const char* line = strstr(status, "VmHWM:");
+  if (line == nullptr) return 0;
+  for (line += strlen("VmHWM:"); *line == ' ' || *line == '\t'; ++line) {
+  }
+  return recording::ParseDecimal(line);
+}
+
+}  // namespace
+
+bool IsOurs() {
+  if (!g_state.ready.load(std::memory_order_acquire)) return false;
+  const ProcessState state = g_state.process.Ask();
+  if (state == ProcessState::kForeign) return false;
+  if (state == ProcessState::kForked) {
+    BecomeChild();
+    g_state.process.Claim();
+  } else if (g_state.child_pending.load(kRelaxed) &&
+             g_state.child_pending.exchange(false, kRelaxed)) {
+    BecomeChild();
+  }
+  return true;
+}
+
+void Initialize() {
+  if (g_state.ready.load(kRelaxed)) return;
+  const int error = errno;
+  base::RememberStderr();
+  char working_directory[512];
+  recording::ReadLink("/proc/self/cwd", working_directory, sizeof working_directory);
+  base::ReadOptions(secure_getenv, working_directory, &g_state.options);
+  if (!g_state.options.disable && g_state.options.only[0] != '\0') {
+    char command[64] = {};
+    const size_t length = recording::ReadSmallFile("/proc/self/comm", command, sizeof command);
+    if (length > 0 && command[length - 1] == '\n') command[length - 1] = '\0';
+    g_state.options.disable = !base::IsSelected(g_state.options.only, command);
+  }
+  const char* whose = nullptr;
+  if (!g_state.options.disable && MallocIsAnothers(&whose)) {
+    base::Complain("not recording: malloc is that of ",
+                   whose[0] != '\0' ? whose : "the executable");
+    g_state.options.disable = true;
+  }
+  if (!g_state.options.disable) {
+    g_state.budget = recording::FitAddressSpace(
+        recording::DecideBudget(g_state.options.budget, g_state.options.directory));
+    if (g_state.budget == 0) {
+      base::Complain("not recording: the address space is limited (RLIMIT_AS)");
+      g_state.options.disable = true;
+    }
+  }
+  if (!g_state.options.disable) {
+    const recording::Layout layout = recording::LayoutFor(g_state.budget);
+    stack::InitializeNativeUnwinder();
+    stack::SetModuleSink(ModuleSeen);
+    const bool whole = g_state.process.Initialize() && g_state.scratch.Initialize() &&
+                       g_state.live.Initialize(layout.live) &&
+                       g_state.code.Initialize(layout.code_bytes, CodeWritten) &&
+                       g_state.interner.Initialize(layout.stacks, layout.native_nodes,
+                                                   layout.python_nodes, MirrorOfStacks());
+    g_state.python.Initialize(g_state.options.python, PythonChanged);
+    uint64_t interval =
+        g_state.options.interval == base::kAuto ? sampler::kAutoFirst : g_state.options.interval;
+    if (interval > sampler::kLargestInterval) interval = sampler::kLargestInterval;
+    g_state.interval.store(interval, kRelaxed);
+    g_state.smallest_interval.store(
+        g_state.options.interval == base::kAuto ? sampler::kAutoSmallest : interval, kRelaxed);
+    g_state.start_ns = Now();
+    g_state.controlled_ns.store(g_state.start_ns, kRelaxed);
+    g_state.epoch.store(1, kRelaxed);
+    if (!whole) {
+      base::Complain("not recording: no memory for its tables");
+      g_state.options.disable = true;
+    }
+  }
+  g_state.ready.store(!g_state.options.disable, std::memory_order_release);  // pairs with IsOurs
+  errno = error;
+}
+
+void LibraryMayGo() {
+  if (!g_state.ready.load(std::memory_order_acquire)) return;
+  g_state.python.LibraryMayGo();
+  stack::ModulesMayHaveChanged();
+}
+
+void LibraryWent() {
+  if (!g_state.ready.load(std::memory_order_acquire)) return;
+  stack::ModulesMayHaveChanged();
+  g_state.python.LibraryWent();
+}
+
+void AfterForkInChild() {
+  if (!g_state.ready.load(std::memory_order_acquire)) return;
+  // Claimed at once, so that a vfork of this child's cannot be taken for the child; all else waits
+  // for the first event, which a child that only execs never has.
+  if (g_state.process.Ask() == ProcessState::kForked) {
+    g_state.child_pending.store(true, kRelaxed);
+    g_state.process.Claim();
+  }
+  t_state.guarded = false;
+  t_state.countdown = 0;
+}
+
+void ProcessExits(int status) {
+  if (!g_state.ready.load(std::memory_order_acquire) ||
+      g_state.process.Ask() != ProcessState::kOurs || g_state.child_pending.load(kRelaxed)) {
+    return;
+  }
+  const uint64_t now = Now();
+  if (!g_state.options.keep_short && status == 0 && now - g_state.start_ns < kShortNs &&
+      PeakRssKiB() < kShortRssKiB) {
+    g_state.recording.Remove();
+    return;
+  }
+  MirrorHeader(now);
+  g_state.recording.EndProcess(wire::ProcessEnd::kExited, status, now);
+}
+
+void ProcessExecs() {
+  if (!g_state.ready.load(std::memory_order_acquire) ||
+      g_state.process.Ask() != ProcessState::kOurs || g_state.child_pending.load(kRelaxed)) {
+    return;
+  }
+  g_state.recording.EndProcess(wire::ProcessEnd::kExec, 0, Now());
+}
+
+void ExecFailed() {
+  if (!g_state.ready.load(std::memory_order_acquire) ||
+      g_state.process.Ask() != ProcessState::kOurs || g_state.child_pending.load(kRelaxed)) {
+    return;
+  }
+  g_state.recording.EndProcess(wire::ProcessEnd::kRunning, 0, 0);
+}
+
+}  // namespace heapecho::hook

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything the library owns, in one zero-initialised object: who wants to know all rooms includes
+// this.
+#pragma once
+
+#include <time.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "preload/base/options.h"
+#include "preload/base/scratch_pool.h"
+#include "preload/live/live_set.h"
+#include "preload/recording/process.h"
+#include "preload/recording/procfs.h"
+#include "preload/recording/recording.h"
+#include "preload/stack/intern.h"
+#include "preload/stack/native_unwinder.h"
+#include "preload/stack/python.h"
+#include "preload/stack/python_code.h"
+#include "preload/stack/totals.h"
+
+namespace heapecho::hook {
+
+inline constexpr auto kRelaxed = std::memory_order_relaxed;
+inline constexpr uint64_t kMillisecond = 1000000;
+inline constexpr uint64_t kSecond = 1000000000;
+
+struct Scratch {
+  stack::NativeFrame native[wire::kMaxNativeFrames];
+  stack::PythonFrame python[stack::kMaxPythonFrames];
+};
+
+// Whether this process has its file.
+enum : uint32_t { kFileDue = 0, kFileBegun = 1, kFileRefused = 2 };
+
+// Everything the library owns. Zero means: not initialised, forward every call.
+struct State {
+  std::atomic<bool> ready;
+  base::Options options = {};
+  uint64_t budget = 0;
+  recording::ProcessPage process;
+  recording::Recording recording;
+  stack::Python python;
+  stack::CodeTable code;
+  stack::Interner interner;
+  stack::ProcessTotals totals;
+  live::LiveSet live;
+  base::ScratchPool<Scratch> scratch;
+  std::atomic<uint32_t> epoch;              // of this process among its forefathers, from 1
+  std::atomic<uint32_t> threads;            // seeded so far
+  std::atomic<uint64_t> interval;           // for gaps that are drawn from now on
+  std::atomic<uint64_t> smallest_interval;  // raised by thinning
+  std::atomic<uint64_t> own_ns;
+  std::atomic<uint64_t> cpu_ns;
+  std::atomic<uint64_t> controlled_ns;  // when the interval was looked at last
+  std::atomic<uint64_t> controlled_own_ns;
+  std::atomic<uint32_t> file;
+  std::atomic<bool> child_pending;  // forked, and nothing has happened in it yet
+  uint64_t start_ns = 0;
+  uint64_t forked_at_ns = 0;
+  uint8_t parent_id[16] = {};
+  bool has_parent = false;
+};
+extern constinit State g_state __attribute__((visibility("hidden")));
+
+inline uint64_t Now() { return recording::ClockNs(CLOCK_MONOTONIC); }
+
+// Seconds since the process began, or was forked.
+inline uint32_t SecondOfLife(uint64_t now) {
+  return static_cast<uint32_t>((now - g_state.start_ns) / kSecond);
+}
+
+}  // namespace heapecho::hook
