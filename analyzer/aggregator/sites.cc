@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstddef>
 #include <map>
 #include <optional>
@@ -155,6 +156,13 @@ double AmountOf(const model::Estimate& estimate, model::Unit unit) {
   return unit == model::Unit::kBytes ? estimate.bytes : estimate.objects;
 }
 
+// What sites are ranked by: the amount, in a comparison how much it changed either way.
+double RankOf(const model::Profile& profile, const model::Estimate& estimate,
+              const model::Estimate& before, model::Unit unit) {
+  if (!profile.compared) return AmountOf(estimate, unit);
+  return std::abs(AmountOf(estimate, unit) - AmountOf(before, unit));
+}
+
 // An address where a name should be: of a stripped interpreter or extension, which says less than
 // the Python function that it works for.
 bool IsNameless(const model::Frame& frame) {
@@ -199,14 +207,16 @@ std::vector<model::SiteGroup> Group(const model::Profile& profile, model::Unit u
       group.domain = sample.domain;
     }
     group.estimate += sample.estimate;
+    group.before += sample.before;
     group.oldest_ns = std::max(group.oldest_ns, sample.oldest_ns);
     group.samples += sample.samples;
     group.sites.push_back(id);
   }
   std::vector<model::SiteGroup> ranked;
   for (auto& [key, group] : groups) ranked.push_back(std::move(group));
-  SortByAmount(&ranked,
-               [&](const model::SiteGroup& group) { return AmountOf(group.estimate, unit); });
+  SortByAmount(&ranked, [&](const model::SiteGroup& group) {
+    return RankOf(profile, group.estimate, group.before, unit);
+  });
   return ranked;
 }
 
@@ -228,7 +238,8 @@ std::vector<model::SampleId> Sites(const model::Profile& profile, model::Unit un
   std::vector<model::SampleId> sites;
   for (uint32_t i = 0; i < profile.samples.size(); ++i) sites.push_back({i});
   SortByAmount(&sites, [&](model::SampleId id) {
-    return AmountOf(profile.samples[id.value].estimate, unit);
+    const model::Sample& sample = profile.samples[id.value];
+    return RankOf(profile, sample.estimate, sample.before, unit);
   });
   return sites;
 }

@@ -10,7 +10,8 @@
 
 namespace heapecho::aggregator {
 
-// Every sample of the profile, largest in `unit` first; equal ones in the profile's order.
+// Every sample of the profile, largest in `unit` first (in a comparison, here and below: what
+// changed most first); equal ones in the profile's order.
 std::vector<model::SampleId> Sites(const model::Profile& profile, model::Unit unit);
 
 // Whether `frame` only passes an allocation on: it says that memory was wanted, not by whom. The

@@ -53,9 +53,9 @@ int Show(const std::string& text) {
 }  // namespace
 
 const std::vector<Command>& Commands() {
-  static const auto& commands =
-      *new std::vector<Command>{RunCommand(),    ReportCommand(), FlamegraphCommand(),
-                                ExportCommand(), DumpCommand(),   DoctorCommand()};
+  static const auto& commands = *new std::vector<Command>{
+      RunCommand(),  ReportCommand(), FlamegraphCommand(), ExportCommand(),
+      DiffCommand(), CheckCommand(),  DumpCommand(),       DoctorCommand()};
   return commands;
 }
 

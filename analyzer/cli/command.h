@@ -29,6 +29,8 @@ Command RunCommand();
 Command ReportCommand();
 Command FlamegraphCommand();
 Command ExportCommand();
+Command DiffCommand();
+Command CheckCommand();
 Command DumpCommand();
 Command DoctorCommand();
 

@@ -37,14 +37,18 @@ struct Sample {
   Estimate estimate;            // of Profile::value
   uint64_t oldest_ns = 0;       // kLive: age of the oldest block at the recording's last event
   uint32_t samples = 0;         // how many sampled blocks it rests on
+  Estimate before{};            // in a comparison: what it was before; `estimate` is what it is after
 };
 
 struct Profile {
   Value value = Value::kLive;
   std::vector<Frame> frames;    // sorted, unique
-  std::vector<Sample> samples;  // sorted by frames, unique per (frames, domain), estimate not all zero
+  std::vector<Sample> samples;  // sorted by frames, unique per (frames, domain), not all zero
   Estimate total;
   std::array<Estimate, 4> domains;  // indexed by Domain
+  bool compared = false;            // this is a comparison: what was before is there too
+  Estimate total_before;
+  std::array<Estimate, 4> domains_before;
   std::vector<std::string> warnings;
 };
 

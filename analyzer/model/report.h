@@ -64,7 +64,8 @@ struct SiteGroup {
   Estimate estimate;
   uint64_t oldest_ns = 0;
   uint32_t samples = 0;
-  std::vector<SampleId> sites;  // largest first
+  std::vector<SampleId> sites;  // largest first; in a comparison those that changed most
+  Estimate before{};            // in a comparison; `estimate` is what is after
 };
 
 struct Report {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "analyzer/output/flamegraph_page.h"
 #include "analyzer/output/frame_color.h"
 #include "analyzer/output/frame_tree.h"
@@ -20,6 +21,16 @@
 
 namespace heapecho::output {
 namespace {
+
+constexpr absl::string_view kLegend =
+    "<li><i class=\"native\"></i> native code, a colour for each library</li>\n"
+    "<li><i class=\"python\"></i> Python, a colour for each file</li>\n"
+    "<li><i class=\"muted\"></i> interpreter and libc</li>";
+constexpr absl::string_view kComparisonLegend =
+    "<li><i class=\"grown\"></i> grew: the fuller, the more of the box</li>\n"
+    "<li><i class=\"shrunk\"></i> shrank</li>\n"
+    "<li><i class=\"same\"></i> no change beyond two standard errors</li>\n"
+    "<li>a box is as wide as the larger of before and after</li>";
 
 class StringTable {
  public:
@@ -54,12 +65,24 @@ char KindLetter(const model::Frame& frame) {
 // What the page adds up itself is written as whole bytes and objects; errors too.
 void AppendWhole(std::string* out, double amount) { absl::StrAppendFormat(out, ",%.0f", amount); }
 
+void AppendFigures(std::string* out, const model::Estimate& estimate) {
+  AppendWhole(out, estimate.bytes);
+  AppendWhole(out, std::sqrt(estimate.bytes_variance));
+  AppendWhole(out, estimate.objects);
+  AppendWhole(out, std::sqrt(estimate.objects_variance));
+}
+
+bool IsNothing(const model::Estimate& estimate) {
+  return estimate.bytes == 0 && estimate.objects == 0;
+}
+
 // {strings, frames: [[kind, name, module, source, hue, saturation, lightness]],
 //  frame, depth: of each node in preorder,
 //  self: node (as the step from the one before), bytes, their error, objects, their error; of the
 //  nodes
-//        that stacks end in}
-std::string ProfileJson(const FrameTree& tree, model::Unit unit) {
+//        that stacks end in
+//  before: of a comparison, for each of those nodes: bytes, their error, objects, their error}
+std::string ProfileJson(const FrameTree& tree, model::Unit unit, bool compared) {
   StringTable strings;
   std::string frames;
   for (const TreeFrame& frame : tree.frames) {
@@ -71,24 +94,24 @@ std::string ProfileJson(const FrameTree& tree, model::Unit unit) {
                           KindLetter(frame.frame), name, module, source, color.hue,
                           color.saturation, color.lightness);
   }
-  std::string frame_column, depth_column, self;
+  std::string frame_column, depth_column, self, before;
   size_t last_with_self = 0;
   for (size_t i = 0; i < tree.nodes.size(); ++i) {
     const TreeNode& node = tree.nodes[i];
     const char* comma = i == 0 ? "" : ",";
     absl::StrAppend(&frame_column, comma, node.frame);
     absl::StrAppend(&depth_column, comma, node.depth);
-    if (node.self.bytes == 0 && node.self.objects == 0) continue;
+    if (IsNothing(node.self) && IsNothing(node.self_before)) continue;
     absl::StrAppend(&self, self.empty() ? "" : ",", i - last_with_self);
-    AppendWhole(&self, node.self.bytes);
-    AppendWhole(&self, std::sqrt(node.self.bytes_variance));
-    AppendWhole(&self, node.self.objects);
-    AppendWhole(&self, std::sqrt(node.self.objects_variance));
+    AppendFigures(&self, node.self);
+    AppendFigures(&before, node.self_before);
     last_with_self = i;
   }
-  return absl::StrCat("{\"unit\":", JsonString(UnitName(unit)), ",\n\"strings\":", strings.ToJson(),
-                      ",\n\"frames\":[", frames, "],\n\"frame\":[", frame_column, "],\n\"depth\":[",
-                      depth_column, "],\n\"self\":[", self, "]}");
+  return absl::StrCat(
+      "{\"unit\":", JsonString(UnitName(unit)), ",\n\"strings\":", strings.ToJson(),
+      ",\n\"frames\":[", frames, "],\n\"frame\":[", frame_column, "],\n\"depth\":[", depth_column,
+      "],\n\"self\":[", self, "]",
+      compared ? absl::StrCat(",\n\"before\":[", absl::StripPrefix(before, ","), "]") : "", "}");
 }
 
 std::string List(absl::string_view kind, const std::vector<std::string>& lines) {
@@ -106,22 +129,30 @@ std::string PolicyHash(const PagePart& part) {
 
 }  // namespace
 
+std::string FlamegraphHeadline(const model::Profile& profile, model::Unit unit) {
+  const absl::string_view value = ValueName(profile.value);
+  if (!profile.compared) return absl::StrCat(HumanEstimate(profile.total, unit), " ", value);
+  const double step = AmountOf(profile.total, unit) - AmountOf(profile.total_before, unit);
+  const double error =
+      std::sqrt(VarianceOf(profile.total, unit) + VarianceOf(profile.total_before, unit));
+  return absl::StrCat(value, ": ", HumanChange(step, error, unit));
+}
+
 std::string FlamegraphHtml(const model::Profile& profile, const FlamegraphOptions& options) {
   const FrameTree tree = BuildFrameTree(profile, options.unit, options.lines);
-  const std::string amount = HumanEstimate(profile.total, options.unit);
-  const absl::string_view value = ValueName(profile.value);
-  return absl::StrReplaceAll(
-      kPageTemplate.text,
-      {{"{{STYLE_HASH}}", PolicyHash(kPageStyle)},
-       {"{{SCRIPT_HASH}}", PolicyHash(kPageScript)},
-       {"{{STYLE}}", kPageStyle.text},
-       {"{{SCRIPT}}", kPageScript.text},
-       {"{{TITLE}}", EscapeMarkup(absl::StrCat("heapecho: ", amount, " ", value))},
-       {"{{HEADLINE}}", EscapeMarkup(absl::StrCat(amount, " ", value))},
-       {"{{SCOPE}}", EscapeMarkup(options.scope)},
-       {"{{ABOUT}}",
-        absl::StrCat(List("processes", options.processes), List("warnings", profile.warnings))},
-       {"{{PROFILE}}", ProfileJson(tree, options.unit)}});
+  const std::string headline = FlamegraphHeadline(profile, options.unit);
+  return absl::StrReplaceAll(kPageTemplate.text,
+                             {{"{{LEGEND}}", profile.compared ? kComparisonLegend : kLegend},
+                              {"{{STYLE_HASH}}", PolicyHash(kPageStyle)},
+                              {"{{SCRIPT_HASH}}", PolicyHash(kPageScript)},
+                              {"{{STYLE}}", kPageStyle.text},
+                              {"{{SCRIPT}}", kPageScript.text},
+                              {"{{TITLE}}", EscapeMarkup(absl::StrCat("heapecho: ", headline))},
+                              {"{{HEADLINE}}", EscapeMarkup(headline)},
+                              {"{{SCOPE}}", EscapeMarkup(options.scope)},
+                              {"{{ABOUT}}", absl::StrCat(List("processes", options.processes),
+                                                         List("warnings", profile.warnings))},
+                              {"{{PROFILE}}", ProfileJson(tree, options.unit, profile.compared)}});
 }
 
 }  // namespace heapecho::output

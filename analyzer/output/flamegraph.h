@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A profile as a picture: an interactive page of one HTML file, or an SVG that needs no script.
-// Pure functions; equal arguments give equal bytes. Nothing in a name can become markup or script.
+// Of a comparison boxes are as wide as the larger of before and after, red where it grew, blue where
+// it shrank. Pure functions; equal arguments give equal bytes. Nothing in a name can become markup
+// or script.
 #pragma once
 
 #include <string>
@@ -9,6 +11,9 @@
 #include "analyzer/model/profile.h"
 
 namespace heapecho::output {
+
+// "1.96 GiB ± 12.0 MiB live"; of a comparison "live: +60.0 MiB ± 8.00 MiB".
+std::string FlamegraphHeadline(const model::Profile& profile, model::Unit unit);
 
 struct FlamegraphOptions {
   model::Unit unit = model::Unit::kBytes;

@@ -27,7 +27,19 @@
     total.objects[node] = profile.self[i + 3];
     total.objectsVariance[node] = profile.self[i + 4] ** 2;
   }
-  const amount = total[unit];
+  // Of a comparison: what was before too; a box is as wide as the larger of both.
+  const compared = profile.before !== undefined;
+  const before = {amount: zeros(), variance: zeros()};
+  const after = {amount: total[unit], variance: total[unit + 'Variance']};
+  if (compared) {
+    const column = unit === 'bytes' ? 0 : 2;
+    for (let i = 0, node = 0; i < profile.self.length / 5; ++i) {
+      node += profile.self[5 * i];
+      before.amount[node] = profile.before[4 * i + column];
+      before.variance[node] = profile.before[4 * i + column + 1] ** 2;
+    }
+  }
+  const amount = compared ? after.amount.map((value, node) => Math.max(value, before.amount[node])) : after.amount;
   const self = Float64Array.from(amount);
   const path = [];
   for (let i = 0; i < count; ++i) {
@@ -36,8 +48,10 @@
     path.push(i);
   }
   for (const node of path) endOf[node] = count;
+  const sumsOfTree = [...Object.values(total), before.amount, before.variance];
+  if (compared) sumsOfTree.push(amount);
   for (let i = count - 1; i > 0; --i) {
-    for (const sums of Object.values(total)) sums[parentOf[i]] += sums[i];
+    for (const sums of sumsOfTree) sums[parentOf[i]] += sums[i];
   }
   const start = zeros();
   const used = zeros();  // by the children placed so far
@@ -58,6 +72,16 @@
   const countText = (value) => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ',');
   const shareText = (value, whole) => `${(whole > 0 ? 100 * value / whole : 0).toFixed(1)} %`;
   const amountText = (value) => unit === 'bytes' ? bytesText(value) : `${countText(value)} objects`;
+
+  // Of a comparison.
+  const stepOf = (node) => after.amount[node] - before.amount[node];
+  const signed = (value) => (value < 0 ? '-' : '+') + amountText(Math.abs(value));
+  // Fullness of red (above 0) or blue, and 0 where the errors allow it to be chance: ColorOfChange() says the same.
+  const depthOfChange = (node) => {
+    const step = stepOf(node);
+    if (step === 0 || Math.abs(step) < 2 * Math.sqrt(after.variance[node] + before.variance[node])) return 0;
+    return Math.sign(step) * (0.25 + 0.75 * Math.min(1, Math.abs(step) / amount[node]));
+  };
 
   // A long C++ or Rust name says the same without its arguments.
   const shortNames = new Map();
@@ -106,6 +130,14 @@
     const figures = line('amount', '');
     const strong = document.createElement('b');
     strong.textContent = amountText(amount[node]);
+    if (compared) {
+      strong.textContent = signed(stepOf(node));
+      const errorText = (variance) => ` ± ${unit === 'bytes' ? bytesText(Math.sqrt(variance)) : countText(Math.sqrt(variance))}`;
+      figures.append(strong, [errorText(after.variance[node] + before.variance[node]),
+        `${amountText(before.amount[node])}${errorText(before.variance[node])} before`,
+        `${amountText(after.amount[node])}${errorText(after.variance[node])} after`].join(' · '));
+      return;
+    }
     const error = Math.sqrt(total[unit + 'Variance'][node]);
     const rest = [` ± ${unit === 'bytes' ? bytesText(error) : countText(error)}`];
     rest.push(`${shareText(amount[node], amount[0])} of all`);
@@ -198,6 +230,13 @@
     const matches = frame && matching && matching[frameOf[box.node]];
     if (matches) return isDark ? ['#8b5cf6', '#ffffff'] : ['#7c3aed', '#ffffff'];
     const text = isDark ? '#f1eee8' : '#211d18';
+    if (compared && !matching) {
+      const change = depthOfChange(box.node);
+      const full = Math.abs(change);
+      if (change === 0) return [isDark ? 'hsl(40 4% 30%)' : 'hsl(40 8% 84%)', text];
+      const lightnessOfChange = isDark ? 30 + 14 * full : 86 - 18 * full;
+      return [`hsl(${change > 0 ? 6 : 214} ${80 * full * (isDark ? 0.8 : 1)}% ${lightnessOfChange}%)`, text];
+    }
     if (!frame || frame.kind === 's') return [isDark ? 'hsl(40 4% 30%)' : 'hsl(40 8% 84%)', text];
     if (matching) return [isDark ? 'hsl(40 4% 22%)' : 'hsl(40 10% 90%)', isDark ? '#a39d92' : '#7d776c'];
     const lightness = (isDark ? 35 : 76) + frame.lightness * (isDark ? 0.8 : 1);
@@ -236,7 +275,7 @@
       const middle = top + boxHeight / 2 + 0.5;
       pen.fillStyle = text;
       pen.fillText(name, box.x + 4, middle);
-      const share = ` ${shareText(amount[box.node], amount[0])}`;
+      const share = compared ? ` ${signed(stepOf(box.node))}` : ` ${shareText(amount[box.node], amount[0])}`;
       const module = frame ? (frame.kind === 'p' || frame.kind === 'b' ? frame.source.replace(/^.*\//, '') : frame.module) : '';
       const left = room - name.length - 1;
       const beside = module && left >= module.length + share.length + 2 ? `${module} ${share}`
@@ -372,7 +411,7 @@
     let sum = 0;
     for (let i = 1; i < count;) {
       if (matching[frameOf[i]]) {
-        sum += amount[i];
+        sum += compared ? stepOf(i) : amount[i];
         matches.push(i);
         i = endOf[i];
       } else {
@@ -381,7 +420,7 @@
     }
     matches.sort((a, b) => amount[b] - amount[a] || a - b);
     byId('matched').textContent =
-      matches.length ? `${shareText(sum, amount[0])} · ${amountText(sum)}` : 'no match';
+      !matches.length ? 'no match' : compared ? signed(sum) : `${shareText(sum, amount[0])} · ${amountText(sum)}`;
     redraw();
   }
 

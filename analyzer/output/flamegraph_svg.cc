@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The flame graph as an SVG: roots on top, like the page, and no script.
+#include <algorithm>
+#include <cmath>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -52,11 +55,41 @@ std::string Label(absl::string_view name, double width) {
   return room < 3 ? "" : absl::StrCat(absl::string_view(clean).substr(0, cut), "…");
 }
 
+struct ChangeOfBox {
+  double amount, error;
+};
+ChangeOfBox ChangeOf(const TreeNode& node, model::Unit unit) {
+  return {AmountOf(node.total, unit) - AmountOf(node.total_before, unit),
+          std::sqrt(VarianceOf(node.total, unit) + VarianceOf(node.total_before, unit))};
+}
+
+FrameColor ColorOfBox(const TreeNode& node, const TreeFrame* frame, bool compared,
+                      model::Unit unit) {
+  if (!compared) return frame == nullptr ? FrameColor{} : ColorOf(frame->frame);
+  const ChangeOfBox change = ChangeOf(node, unit);
+  // Without an error all of it was recorded.
+  const double sigmas = change.error > 0 ? change.amount / change.error : change.amount * 1e9;
+  return ColorOfChange(node.width > 0 ? change.amount / node.width : 0, sigmas);
+}
+
+std::string Figures(const TreeNode& node, double whole, bool compared, model::Unit unit) {
+  if (compared) {
+    const ChangeOfBox change = ChangeOf(node, unit);
+    return absl::StrCat(HumanChange(change.amount, change.error, unit), "\n",
+                        HumanEstimate(node.total_before, unit), " before\n",
+                        HumanEstimate(node.total, unit), " after");
+  }
+  return absl::StrCat(
+      HumanEstimate(node.total, unit), ", ", HumanShare(node.width, whole), " of all",
+      unit == model::Unit::kBytes ? absl::StrCat(", ", HumanCount(node.total.objects), " objects")
+                                  : "");
+}
+
 }  // namespace
 
 std::string FlamegraphSvg(const model::Profile& profile, const FlamegraphOptions& options) {
   const FrameTree tree = BuildFrameTree(profile, options.unit, options.lines);
-  const double whole = AmountOf(tree.nodes[0].total, options.unit);
+  const double whole = tree.nodes[0].width;
   const double scale = whole > 0 ? (kWidth - 2 * kMargin) / whole : 0;
 
   std::string boxes;
@@ -64,8 +97,7 @@ std::string FlamegraphSvg(const model::Profile& profile, const FlamegraphOptions
   std::vector<double> next_x(tree.nodes.size(), kMargin);  // where the next child begins
   for (uint32_t i = 0; i < tree.nodes.size();) {
     const TreeNode& node = tree.nodes[i];
-    const double amount = AmountOf(node.total, options.unit);
-    const double width = amount * scale;
+    const double width = node.width * scale;
     const double x = next_x[i == 0 ? 0 : node.parent];
     if (i != 0) next_x[node.parent] += width;
     next_x[i] = x;
@@ -75,7 +107,7 @@ std::string FlamegraphSvg(const model::Profile& profile, const FlamegraphOptions
     }
     deepest = std::max(deepest, node.depth);
     const TreeFrame* frame = i == 0 ? nullptr : &tree.frames[node.frame];
-    const FrameColor color = frame == nullptr ? FrameColor{} : ColorOf(frame->frame);
+    const FrameColor color = ColorOfBox(node, frame, profile.compared, options.unit);
     const absl::string_view name =
         frame == nullptr ? "all" : absl::string_view(frame->frame.function);
     const double y = kTop + node.depth * kRow;
@@ -86,11 +118,7 @@ std::string FlamegraphSvg(const model::Profile& profile, const FlamegraphOptions
         absl::StrAppend(&title, "\n", source);
       }
     }
-    absl::StrAppend(&title, "\n", HumanEstimate(node.total, options.unit), ", ",
-                    HumanShare(amount, whole), " of all");
-    if (options.unit == model::Unit::kBytes) {
-      absl::StrAppend(&title, ", ", HumanCount(node.total.objects), " objects");
-    }
+    absl::StrAppend(&title, "\n", Figures(node, whole, profile.compared, options.unit));
     absl::StrAppendFormat(&boxes,
                           "<g><title>%s</title><rect x=\"%.2f\" y=\"%.0f\" width=\"%.2f\" "
                           "height=\"%.0f\" rx=\"1\" fill=\"hsl(%d, %d%%, %d%%)\"/>",
@@ -113,10 +141,8 @@ std::string FlamegraphSvg(const model::Profile& profile, const FlamegraphOptions
       kStyle,
       absl::StrFormat("<text class=\"page title\" x=\"%.0f\" y=\"22\">%s</text>\n"
                       "<text class=\"page scope\" x=\"%.0f\" y=\"41\">%s</text>\n",
-                      kMargin,
-                      EscapeMarkup(absl::StrCat(HumanEstimate(profile.total, options.unit), " ",
-                                                ValueName(profile.value))),
-                      kMargin, EscapeMarkup(options.scope)),
+                      kMargin, EscapeMarkup(FlamegraphHeadline(profile, options.unit)), kMargin,
+                      EscapeMarkup(options.scope)),
       boxes, "</svg>\n");
 }
 

@@ -2,7 +2,9 @@
 // The colour of a frame; the contract is in the header.
 #include "analyzer/output/frame_color.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
@@ -54,6 +56,14 @@ FrameColor ColorOf(const model::Frame& frame) {
       return {};
   }
   return {};
+}
+
+FrameColor ColorOfChange(double share, double sigmas) {
+  const double strength = std::abs(sigmas) < 2 ? 0 : std::min(1.0, std::abs(share));
+  if (strength == 0) return {40, 8, 8};
+  const double depth = 0.25 + 0.75 * strength;
+  return {static_cast<uint16_t>(share > 0 ? 6 : 214), static_cast<uint8_t>(std::lround(80 * depth)),
+          static_cast<int8_t>(std::lround(10 - 18 * depth))};
 }
 
 }  // namespace heapecho::output

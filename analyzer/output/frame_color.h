@@ -19,4 +19,9 @@ struct FrameColor {
 };
 FrameColor ColorOf(const model::Frame& frame);
 
+// In a comparison: red for what grew, blue for what shrank, the fuller the more of the box that is
+// and the surer; grey where the errors allow it to be chance. `share`: the step as a part of the
+// box, in [-1, 1]; `sigmas`: the step in standard errors. flamegraph.js says the same.
+FrameColor ColorOfChange(double share, double sigmas);
+
 }  // namespace heapecho::output

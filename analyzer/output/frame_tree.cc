@@ -52,20 +52,18 @@ Frames MergeFrames(const std::vector<model::Frame>& frames, bool lines) {
 struct Building {
   uint32_t frame = 0;
   uint32_t parent = 0;
-  model::Estimate self;
-  model::Estimate total;
+  model::Estimate self{}, total{};
+  double width = 0;
+  model::Estimate self_before{}, total_before{};
 };
 
-// Children of each node, largest first.
-std::vector<std::vector<uint32_t>> OrderedChildren(const std::vector<Building>& nodes,
-                                                   model::Unit unit) {
+// Children of each node, widest first.
+std::vector<std::vector<uint32_t>> OrderedChildren(const std::vector<Building>& nodes) {
   std::vector<std::vector<uint32_t>> children(nodes.size());
   for (uint32_t i = 1; i < nodes.size(); ++i) children[nodes[i].parent].push_back(i);
   for (std::vector<uint32_t>& siblings : children) {
     std::sort(siblings.begin(), siblings.end(), [&](uint32_t a, uint32_t b) {
-      const double amount_a = AmountOf(nodes[a].total, unit);
-      const double amount_b = AmountOf(nodes[b].total, unit);
-      if (amount_a != amount_b) return amount_a > amount_b;
+      if (nodes[a].width != nodes[b].width) return nodes[a].width > nodes[b].width;
       return nodes[a].frame < nodes[b].frame;
     });
   }
@@ -85,21 +83,29 @@ FrameTree BuildFrameTree(const model::Profile& profile, model::Unit unit, bool l
       const uint32_t frame = frames.of_profile[id.value];
       const auto [found, is_new] =
           child_of.try_emplace({at, frame}, static_cast<uint32_t>(building.size()));
-      if (is_new) building.push_back({frame, at, {}, {}});
+      if (is_new) building.push_back({.frame = frame, .parent = at});
       at = found->second;
     }
     building[at].self += sample.estimate;
+    building[at].self_before += sample.before;
   }
   // A child is made after its parent, so going backwards meets every child before its parent.
   for (size_t i = building.size(); i-- > 0;) {
-    building[i].total += building[i].self;
-    if (i != 0) building[building[i].parent].total += building[i].total;
+    Building& node = building[i];
+    node.total += node.self;
+    node.total_before += node.self_before;
+    node.width += std::max(AmountOf(node.self, unit), AmountOf(node.self_before, unit));
+    if (i == 0) break;
+    Building& parent = building[node.parent];
+    parent.total += node.total;
+    parent.total_before += node.total_before;
+    parent.width += node.width;
   }
 
   FrameTree tree;
   tree.frames = std::move(frames.merged);
   tree.nodes.reserve(building.size());
-  const std::vector<std::vector<uint32_t>> children = OrderedChildren(building, unit);
+  const std::vector<std::vector<uint32_t>> children = OrderedChildren(building);
   // An explicit stack: a path may be as deep as a recording says, which is nobody's call stack to
   // risk.
   struct Visit {
@@ -112,8 +118,16 @@ FrameTree BuildFrameTree(const model::Profile& profile, model::Unit unit, bool l
     const auto placed = static_cast<uint32_t>(tree.nodes.size());
     const auto depth = static_cast<uint32_t>(path.size());
     const uint32_t parent = path.empty() ? 0 : path.back().placed;
-    tree.nodes.push_back(
-        {building[node].frame, parent, depth, 0, building[node].self, building[node].total});
+    const Building& built = building[node];
+    tree.nodes.push_back({.frame = built.frame,
+                          .parent = parent,
+                          .depth = depth,
+                          .end = 0,
+                          .self = built.self,
+                          .total = built.total,
+                          .width = built.width,
+                          .self_before = built.self_before,
+                          .total_before = built.total_before});
     tree.max_depth = std::max(tree.max_depth, depth);
     path.push_back({node, placed, 0});
   };

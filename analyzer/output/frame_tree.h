@@ -26,11 +26,14 @@ struct TreeNode {
   uint32_t end = 0;       // nodes [this + 1, end) lie below this one
   model::Estimate self;   // of stacks that end here
   model::Estimate total;  // self and everything below
+  double width = 0;  // what the box stands for, in the tree's unit; of a comparison, the larger
+                     //   of before and after, stack by stack, so that nothing disappears
+  model::Estimate self_before, total_before;  // of a comparison
 };
 
 struct FrameTree {
   std::vector<TreeFrame> frames;
-  // Preorder. nodes[0] stands for everything. Siblings come largest first in `unit`, ties by frame,
+  // Preorder. nodes[0] stands for everything. Siblings come widest first, ties by frame,
   // so that what is too small to be drawn lies together at the end.
   std::vector<TreeNode> nodes;
   uint32_t max_depth = 0;

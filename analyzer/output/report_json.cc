@@ -9,24 +9,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "analyzer/output/json_parts.h"
 #include "analyzer/output/report.h"
 #include "analyzer/output/report_times.h"
 
 namespace heapecho::output {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-constexpr int kSchema = 1;
-
-std::string Text(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-uint64_t Whole(double amount) {
-  constexpr double kMost = 9007199254740992;  // 2^53: what every reader of JSON can hold
-  return static_cast<uint64_t>(std::llround(std::clamp(amount, 0.0, kMost)));
-}
 
 double Seconds(uint64_t ns) { return static_cast<double>(ns / 1'000'000) / 1000; }
 
@@ -104,28 +92,6 @@ Json ToJson(const model::ProcessSummary& process) {
   return json;
 }
 
-const char* KindName(model::Frame::Kind kind) {
-  switch (kind) {
-    case model::Frame::Kind::kPython:
-      return "python";
-    case model::Frame::Kind::kNative:
-      return "native";
-    case model::Frame::Kind::kBehalf:
-      return "behalf";
-    case model::Frame::Kind::kSynthetic:
-      break;
-  }
-  return "synthetic";
-}
-
-Json ToJson(const model::Frame& frame) {
-  Json json{{"kind", KindName(frame.kind)}, {"function", frame.function}};
-  if (!frame.file.empty()) json["file"] = frame.file;
-  if (frame.line != 0) json["line"] = frame.line;
-  if (!frame.module.empty()) json["module"] = frame.module;
-  return json;
-}
-
 // `frames`: the text of each frame of the profile.
 void AppendSite(const model::Profile& profile, const model::Sample& sample,
                 const std::vector<std::string>& frames, std::string* out) {
@@ -141,17 +107,6 @@ void AppendSite(const model::Profile& profile, const model::Sample& sample,
   absl::StrAppend(out, "]}");
 }
 
-// An array of `count` values, one a line, each appended by `append(i)`.
-template <typename Append>
-void AppendLines(size_t count, Append append, std::string* out) {
-  *out += '[';
-  for (size_t i = 0; i < count; ++i) {
-    absl::StrAppend(out, i == 0 ? "\n  " : ",\n  ");
-    append(i);
-  }
-  absl::StrAppend(out, count == 0 ? "]" : "\n ]");
-}
-
 }  // namespace
 
 std::string ReportJson(const model::Report& report, size_t top) {
@@ -159,8 +114,8 @@ std::string ReportJson(const model::Report& report, size_t top) {
   // A frame is in many sites: its text is made once.
   std::vector<std::string> frames;
   frames.reserve(profile.frames.size());
-  for (const model::Frame& frame : profile.frames) frames.push_back(Text(ToJson(frame)));
-  std::string out = absl::StrCat("{\"schema\":", kSchema, ",\n \"recordings\":");
+  for (const model::Frame& frame : profile.frames) frames.push_back(FrameJson(frame));
+  std::string out = absl::StrCat("{\"schema\":", kJsonSchema, ",\n \"recordings\":");
   AppendLines(
       report.processes.size(), [&](size_t i) { out += Text(ToJson(report.processes[i])); }, &out);
   absl::StrAppend(&out, ",\n \"sites\":");

@@ -46,6 +46,17 @@ std::string HumanEstimate(const model::Estimate& estimate, model::Unit unit) {
   return absl::StrCat(HumanCount(amount), " ± ", HumanCount(error), " objects");
 }
 
+std::string HumanChange(double amount, double error, model::Unit unit) {
+  const char* sign = amount < 0 ? "-" : "+";
+  if (unit == model::Unit::kBytes)
+    return absl::StrCat(sign, HumanBytes(std::abs(amount)), " ± ", HumanBytes(error));
+  return absl::StrCat(sign, HumanCount(std::abs(amount)), " ± ", HumanCount(error), " objects");
+}
+
+std::string HumanRise(double before, double after) {
+  return before > 0 ? absl::StrFormat("%+.1f %%", 100 * (after / before - 1)) : "";
+}
+
 absl::string_view ValueName(model::Value value) {
   switch (value) {
     case model::Value::kLive:

@@ -24,6 +24,12 @@ std::string HumanShare(double part, double whole);
 // The amount in `unit` with its standard error: "1.96 GiB ± 12.0 MiB", "12,345 ± 87 objects".
 std::string HumanEstimate(const model::Estimate& estimate, model::Unit unit);
 
+// An amount in `unit` by which something changed: "+60.0 MiB", "-12 objects"; and its error.
+std::string HumanChange(double amount, double error, model::Unit unit);
+
+// "+50.0 %" of what there was before; "" where that was nothing.
+std::string HumanRise(double before, double after);
+
 // "live", "allocated", "peak"; "bytes", "objects": as the command line names them.
 absl::string_view ValueName(model::Value value);
 absl::string_view UnitName(model::Unit unit);

@@ -23,7 +23,7 @@ def test_the_version_and_the_help_are_on_stdout():
     assert version.returncode == 0 and version.stdout.startswith("heapecho ") and version.stderr == ""
     help_text = heapecho("help")
     assert help_text.returncode == 0
-    for command in ("run", "report", "flamegraph", "export", "dump", "doctor"):
+    for command in ("run", "report", "flamegraph", "export", "diff", "check", "dump", "doctor"):
         assert f"\n  {command} " in help_text.stdout
         by_help, by_option = heapecho("help", command), heapecho(command, "--help")
         assert by_help.returncode == 0 and by_help.stdout.startswith(f"usage: heapecho {command} ")
@@ -56,6 +56,21 @@ def test_no_command_is_bad_usage_and_shows_the_help():
     (["report", "x", "--lines=yes"], "--lines"),
     (["export", "x"], "--format"),
     (["export", "x", "--format", "smoke"], "--format smoke"),
+    (["diff", "x"], "BEFORE and AFTER"),
+    (["diff", "x", "y", "z"], "3 were given"),
+    (["diff", "x", "y", "--by", "process"], "--by process"),
+    (["diff", "x", "y", "--per", "moon"], "--per moon"),
+    (["diff", "x", "y", "--requests", "5"], "--requests 5"),
+    (["diff", "x", "y", "--requests", "5,0"], "--requests 5,0"),
+    (["diff", "x", "y", "--requests", "5,inf"], "--requests 5,inf"),
+    (["diff", "x", "y", "--requests", "5,6", "--per", "second"], "--per and --requests"),
+    (["diff", "x", "y", "--json", "--format", "folded"], "one of them"),
+    (["diff", "x", "y", "--format", "smoke"], "--format smoke"),
+    (["diff", "x", "y", "--html", "picture.png"], "picture.png"),
+    (["check", "x", "y"], "--fail is missing"),
+    (["check", "x", "y", "--fail", "dead+1%"], "--fail dead+1%"),
+    (["check", "x", "y", "--fail", "live+1%", "--value", "peak"], "--value"),
+    (["check", "x", "y", "--fail", "live+1%", "--odds", "1"], "--odds 1"),
     (["dump"], "FILE"),
     (["dump", "a", "b"], "FILE"),
     (["run"], "command"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// draw_profile service|large|hostile|steps html|svg|folded: a hand-made profile on standard output,
+// draw_profile service|large|hostile|steps|changed html|svg|folded: a hand-made profile on standard output,
 // for the tests in a browser, and to look at.
 #include <cstdio>
 #include <string>
@@ -33,6 +33,7 @@ int Draw(const std::string& name, const std::string& format) {
   const model::Profile profile = name == "large"     ? LargeProfile(20000, 64)
                                  : name == "hostile" ? Hostile()
                                  : name == "steps"   ? Steps()
+                                 : name == "changed" ? ChangedProfile()
                                                      : ServiceProfile();
   FlamegraphOptions options;
   options.scope = name == "hostile" ? kHostile : "gunicorn on web-1: live bytes of 2 recordings";

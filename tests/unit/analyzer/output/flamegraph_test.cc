@@ -62,6 +62,19 @@ TEST(FlamegraphHtml, NeedsNothingButItself) {
   EXPECT_THAT(page, HasSubstr("default-src 'none'"));
 }
 
+TEST(FlamegraphOfAComparison, HoldsWhatWasBeforeBesideWhatIsAfter) {
+  EXPECT_TRUE(
+      IsGolden("flamegraph/changed.json", DataOf(FlamegraphHtml(ChangedProfile(), {})) + "\n"));
+  EXPECT_THAT(FlamegraphHtml(ChangedProfile(), {}),
+              HasSubstr("<h1>live: +2.25 MiB ± 724 KiB</h1>"));
+  EXPECT_THAT(FlamegraphHtml(ChangedProfile(), {}), HasSubstr("two standard errors"));
+}
+
+TEST(FlamegraphOfAComparison, IsRedWhereItGrewBlueWhereItIsGoneAndGreyWhereItIsNotSure) {
+  // Boxes as wide as the larger of both: 4, 2.25 and 1 MiB of 7.25.
+  EXPECT_TRUE(IsGolden("flamegraph/changed.svg", FlamegraphSvg(ChangedProfile(), {})));
+}
+
 // A name, in each place where a name can stand.
 struct Outputs {
   std::string page, svg;

@@ -48,5 +48,14 @@ TEST(FrameColor, NeverChangesBetweenBuildsAndMachines) {
   EXPECT_EQ(ColorOf(Native("", "python3.11")).hue, ColorOf(Native("", "libc.so.6")).hue);
 }
 
+TEST(ColorOfChange, IsFullerTheMoreOfTheBoxChanged) {
+  EXPECT_EQ(ColorOfChange(1, 10).hue, 6);
+  EXPECT_EQ(ColorOfChange(-1, -10).hue, 214);
+  EXPECT_GT(ColorOfChange(1, 10).saturation, ColorOfChange(0.2, 10).saturation);
+  EXPECT_LT(ColorOfChange(1, 10).lightness, ColorOfChange(0.2, 10).lightness);
+  EXPECT_EQ(ColorOfChange(0.9, 1.9).saturation, ColorOfChange(0, 0).saturation);
+  EXPECT_EQ(ColorOfChange(5, 10).saturation, ColorOfChange(1, 10).saturation);  // of hostile figures
+}
+
 }  // namespace
 }  // namespace heapecho::output

@@ -174,4 +174,20 @@ model::Profile LargeProfile(uint32_t stacks, uint32_t depth) {
   return MakeProfile(std::move(all));
 }
 
+model::Profile ChangedProfile() {
+  constexpr double kMiB = 1 << 20;
+  const model::Frame main = Native("main", "app");
+  model::Profile profile =
+      MakeProfile({{{main, Native("gone", "app")}, {}},
+                   {{main, Native("grows", "app")}, {4 * kMiB, 400, 0.25 * kMiB * kMiB, 16}},
+                   {{main, Native("stays", "app")}, {2.25 * kMiB, 225, 0.125 * kMiB * kMiB, 9}}});
+  profile.compared = true;
+  profile.samples[0].before = {kMiB, 100, 0, 0};
+  profile.samples[1].before = {kMiB, 100, 0, 0};
+  profile.samples[2].before = {2 * kMiB, 200, 0.125 * kMiB * kMiB, 9};
+  for (const model::Sample& sample : profile.samples) profile.total_before += sample.before;
+  profile.domains_before[0] = profile.total_before;
+  return profile;
+}
+
 }  // namespace heapecho::output

@@ -74,6 +74,30 @@ def test_the_head_says_what_is_shown(chromium, steps):
     assert "2 recordings" in chromium.text("#scope")
 
 
+def test_a_comparison_shows_its_step_beside_both_sides(chromium, drawn):
+    page = Page(chromium, drawn("changed"))
+    assert chromium.text("h1") == "live: +2.25 MiB ± 724 KiB"
+    assert "+2.25 MiB ± 724 KiB · 4.00 MiB ± 362 KiB before · 6.25 MiB ± 627 KiB after" in chromium.text("#details")
+    page.click(0.2, 2)  # the widest box of the last row, 4 of 7.25 MiB
+    assert page.crumbs() == ["all", "main", "grows"]
+    assert "+3.00 MiB ± 512 KiB · 1.00 MiB ± 0 B before · 4.00 MiB ± 512 KiB after" in chromium.text("#details")
+
+
+def test_a_comparison_is_red_where_it_grew_blue_where_it_is_gone_and_grey_where_it_is_not_sure(chromium, drawn):
+    page = Page(chromium, drawn("changed"))
+
+    def colour(share):
+        x, y = page.place(share, 2)
+        return chromium.evaluate(
+            "(() => { const c = document.getElementById('graph'), r = c.getBoundingClientRect();"
+            f" const at = [({x} - r.x) * devicePixelRatio, ({y} + 7 - r.y) * devicePixelRatio];"
+            " return [...c.getContext('2d').getImageData(at[0], at[1], 1, 1).data].slice(0, 3); })()")
+    red, grey, blue = colour(0.4), colour(0.7), colour(0.99)
+    assert red[0] > red[2] + 40
+    assert max(grey) - min(grey) < 20
+    assert blue[2] > blue[0] + 40
+
+
 def test_a_click_zooms_and_the_breadcrumb_and_the_button_lead_back(chromium, steps):
     assert steps.crumbs() == ["all"]
     steps.click(0.8, 2)

@@ -48,5 +48,14 @@ TEST(HumanEstimate, StandsWithItsStandardError) {
   EXPECT_EQ(HumanEstimate(estimate, model::Unit::kObjects), "12,345 ± 9 objects");
 }
 
+TEST(HumanChange, HasItsSignAndItsError) {
+  EXPECT_EQ(HumanChange(2048, 1024, model::Unit::kBytes), "+2.00 KiB ± 1.00 KiB");
+  EXPECT_EQ(HumanChange(-2048, 1024, model::Unit::kBytes), "-2.00 KiB ± 1.00 KiB");
+  EXPECT_EQ(HumanChange(-1200, 3, model::Unit::kObjects), "-1,200 ± 3 objects");
+  EXPECT_EQ(HumanRise(200, 300), "+50.0 %");
+  EXPECT_EQ(HumanRise(200, 100), "-50.0 %");
+  EXPECT_EQ(HumanRise(0, 100), "");
+}
+
 }  // namespace
 }  // namespace heapecho::output
