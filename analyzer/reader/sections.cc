@@ -34,6 +34,7 @@ constexpr Known kKnown[] = {
     {SectionKind::kLive, "live", sizeof(wire::LiveRecord)},
     {SectionKind::kEvents, "events", 1},
     {SectionKind::kHistory, "history", 0},
+    {SectionKind::kChildren, "children", sizeof(wire::ChildRecord)},
 };
 
 const Known* FindKnown(uint32_t kind) {

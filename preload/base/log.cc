@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/base/log.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <atomic>
 
@@ -27,6 +29,12 @@ bool IdentityOf(int fd, FileIdentity* identity) {
   return true;
 }
 
+bool IsSameStderr() {
+  FileIdentity now;
+  return IdentityOf(2, &now) && now.device == g_stderr.device && now.inode == g_stderr.inode &&
+         now.special == g_stderr.special;
+}
+
 }  // namespace
 
 void RememberStderr() {
@@ -35,11 +43,7 @@ void RememberStderr() {
 
 void Complain(const char* a, const char* b, const char* c, const char* d, const char* e) {
   if (g_complained.exchange(true, std::memory_order_relaxed)) return;
-  FileIdentity now;
-  if (!IdentityOf(2, &now) || now.device != g_stderr.device || now.inode != g_stderr.inode ||
-      now.special != g_stderr.special) {
-    return;
-  }
+  if (!IsSameStderr()) return;
   char line[512] = "heapecho: ";
   size_t length = strlen(line);
   for (const char* part : {a, b, c, d, e}) {
@@ -50,6 +54,15 @@ void Complain(const char* a, const char* b, const char* c, const char* d, const 
     length += more;
   }
   line[length++] = '\n';
+  Syscall(SYS_write, 2, line, length);
+}
+
+void Tell(const char* line, size_t length) {
+  if (!IsSameStderr()) return;
+  pollfd stderr_now = {.fd = 2, .events = POLLOUT, .revents = 0};
+  constexpr timespec kNow = {};
+  // A reader that is gone would answer with SIGPIPE, a full pipe keep us waiting.
+  if (Syscall(SYS_ppoll, &stderr_now, 1, &kNow, nullptr, 0) != 1 || stderr_now.revents != POLLOUT) return;
   Syscall(SYS_write, 2, line, length);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one line that this library may write into somebody else's process.
+// What this library may write into somebody else's process: one complaint, and what was asked for.
 #pragma once
+
+#include <cstddef>
 
 namespace heapecho::base {
 
@@ -12,5 +14,9 @@ void RememberStderr();
 // then names something of theirs). Null parts are left out. Signal-safe, allocates nothing, leaves errno alone.
 void Complain(const char* a, const char* b = nullptr, const char* c = nullptr, const char* d = nullptr,
               const char* e = nullptr);
+
+// Writes `line` (with its newline) to descriptor 2 by one write(2), while that still is the file it was at start-up and
+// takes it without waiting. Signal-safe, allocates nothing, leaves errno alone.
+void Tell(const char* line, size_t length);
 
 }  // namespace heapecho::base

@@ -14,6 +14,7 @@ struct Options {
   uint64_t budget;      // bytes; kAuto
   uint64_t keep;        // bytes
   bool keep_short;
+  bool notice;          // tell on stderr of workers that were killed
   bool python;          // walk Python frames where that is possible
   char only[512];       // names separated by commas; empty: all
   bool disable;

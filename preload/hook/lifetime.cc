@@ -7,6 +7,7 @@
 
 #include "preload/base/counters.h"
 #include "preload/base/log.h"
+#include "preload/hook/memory_look.h"
 #include "preload/hook/mirror.h"
 #include "preload/hook/next.h"
 #include "preload/hook/state.h"
@@ -26,7 +27,7 @@ using recording::ProcessState;
 
 // Which processes that ended well leave no file (design: they are the noise of a container).
 constexpr uint64_t kShortNs = 10 * kSecond;
-constexpr uint64_t kShortRssKiB = 32 << 10;
+constexpr uint64_t kShortRssBytes = 32 << 20;
 
 void BecomeChild() {
   g_state.child_pending.store(false, kRelaxed);
@@ -50,20 +51,10 @@ void BecomeChild() {
   g_state.cpu_ns.store(0, kRelaxed);
   g_state.controlled_ns.store(now, kRelaxed);
   g_state.controlled_own_ns.store(0, kRelaxed);
+  g_state.children.Clear();
+  g_state.looked_ns.store(0, kRelaxed);
   g_state.file.store(kFileDue, kRelaxed);
   g_state.epoch.fetch_add(1, kRelaxed);
-}
-
-// The most memory this program had resident. Not getrusage's word, which is carried over exec: a
-// small tool that a large service runs would look large.
-uint64_t PeakRssKiB() {
-  char status[1536];
-  recording::ReadSmallFile("/proc/self/status", status, sizeof status);
-  const char* line = strstr(status, "VmHWM:");
-  if (line == nullptr) return 0;
-  for (line += strlen("VmHWM:"); *line == ' ' || *line == '\t'; ++line) {
-  }
-  return recording::ParseDecimal(line);
 }
 
 }  // namespace
@@ -168,10 +159,11 @@ void ProcessExits(int status) {
   }
   const uint64_t now = Now();
   if (!g_state.options.keep_short && status == 0 && now - g_state.start_ns < kShortNs &&
-      PeakRssKiB() < kShortRssKiB) {
+      !g_state.children.saw_kill() && PeakRssBytes() < kShortRssBytes) {
     g_state.recording.Remove();
     return;
   }
+  LookAtMemory(now);
   MirrorHeader(now);
   g_state.recording.EndProcess(wire::ProcessEnd::kExited, status, now);
 }

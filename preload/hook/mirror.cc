@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "preload/base/log.h"
+#include "preload/hook/memory_look.h"
 #include "preload/hook/next.h"
 #include "preload/hook/state.h"
 #include "preload/sampler/poisson.h"
@@ -63,6 +64,8 @@ void MirrorEverything(uint64_t now) {
     if (g_state.live.Look(slot, &block)) MirrorLiveSlot(slot);
   }
   stack::ForEachModule([](const stack::Module& module, void*) { ModuleSeen(module); }, nullptr);
+  for (uint32_t slot = 0; slot < recording::ChildLog::kSlots; ++slot) MirrorChild(slot);
+  LookAtMemory(now);
   MirrorHeader(now);
 }
 
@@ -160,12 +163,21 @@ void MirrorHeader(uint64_t now) {
 #undef MIRROR_DOUBLE
 }
 
+void MirrorChild(uint32_t slot) {
+  wire::ChildRecord record;
+  if (g_state.children.Look(slot, &record)) g_state.recording.MirrorChild(slot, record);
+}
+
 void BeginFileIfDue(uint64_t now) {
   if (g_state.file.load(kRelaxed) != kFileDue) return;
   if (!g_state.options.keep_short && now - g_state.start_ns < kBeginNs &&
       g_state.totals.allocated_bytes.load(kRelaxed) < kBeginBytes * wire::kFixedPointOne) {
     return;
   }
+  BeginFile(now);
+}
+
+void BeginFile(uint64_t now) {
   uint32_t due = kFileDue;
   if (!g_state.file.compare_exchange_strong(due, kFileRefused, kRelaxed))
     return;  // another thread is at it

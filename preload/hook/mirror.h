@@ -25,10 +25,13 @@ void StackWritten(uint32_t stack);
 // What the file says of a slot becomes what the live set says, whoever else is mirroring it.
 void MirrorLiveSlot(uint32_t slot);
 void MirrorHeader(uint64_t now);
+void MirrorChild(uint32_t slot);
 
 // Begins the file of a process that has lived or allocated long enough for one, and mirrors
 // everything into it.
 void BeginFileIfDue(uint64_t now);
+// Begins it however little there was, since there is something to tell.
+void BeginFile(uint64_t now);
 
 // Records of code are in the file for good; only before it begins is there need of another copy.
 void ReleaseMirroredCode();

@@ -6,7 +6,9 @@
 
 #include "preload/base/counters.h"
 #include "preload/base/syscalls.h"
+#include "preload/hook/guard.h"
 #include "preload/hook/lifetime.h"
+#include "preload/hook/memory_look.h"
 #include "preload/hook/mirror.h"
 #include "preload/hook/state.h"
 #include "preload/sampler/interval.h"
@@ -15,9 +17,6 @@
 
 namespace heapecho::hook {
 namespace {
-
-// A countdown that is not reached: 2^62 bytes.
-constexpr uint64_t kParked = uint64_t{1} << 62;
 
 constexpr uint64_t kControlNs = 100 * kMillisecond;
 // One event in so many is timed, and stands for the others.
@@ -88,6 +87,7 @@ void ControlInterval(uint64_t now) {
         kRelaxed);
   }
   g_state.recording.MirrorCounters();
+  LookAtMemoryIfDue(now);
 }
 
 // What an event costs, for the automatic interval. CPU time of the thread, since on a busy machine
@@ -231,29 +231,6 @@ void Freed(const live::Block& block, uint32_t slot) {
                         .check = 0});
   MirrorHeader(now);
 }
-
-// While one is alive the thread's countdown is parked, so nothing it allocates is sampled.
-class Guard {
- public:
-  explicit Guard(ThreadState& thread)
-      : thread_(thread), countdown_(thread.countdown), error_(errno) {
-    thread_.guarded = true;
-    thread_.countdown = kParked;
-  }
-  ~Guard() {
-    thread_.countdown = countdown_;
-    thread_.guarded = false;
-    errno = error_;
-  }
-  Guard(const Guard&) = delete;
-  Guard& operator=(const Guard&) = delete;
-  void SetCountdown(uint64_t countdown) { countdown_ = countdown; }
-
- private:
-  ThreadState& thread_;
-  uint64_t countdown_;
-  const int error_;
-};
 
 }  // namespace
 

@@ -5,34 +5,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <atomic>
-
-#include "preload/base/symbols.h"
+#include "preload/hook/child_hooks.h"
+#include "preload/hook/children.h"
 #include "preload/hook/export.h"
 #include "preload/hook/lifetime.h"
 #include "preload/hook/next.h"
+#include "preload/hook/next_function.h"
 
 namespace heapecho::hook {
 namespace {
-
-// The next function of that name, looked up in the constructor, or before it at the first call.
-template <typename Function>
-class NextFunction {
- public:
-  explicit constexpr NextFunction(const char* name) : name_(name) {}
-  Function get() {
-    Function function = function_.load(std::memory_order_relaxed);
-    if (function == nullptr) {
-      function = reinterpret_cast<Function>(base::FindNext(name_).address);
-      function_.store(function, std::memory_order_relaxed);
-    }
-    return function;
-  }
-
- private:
-  const char* name_;
-  std::atomic<Function> function_ = nullptr;
-};
 
 #define NEXT(name, type) constinit NextFunction<type> g_##name(#name)
 NEXT(fork, pid_t (*)());
@@ -78,8 +59,10 @@ int Exec(NextFunction<Function>& next, Args... args) {
 pid_t Fork(NextFunction<pid_t (*)()>& next) {
   const auto function = next.get();
   if (function == nullptr) return NotThere();
+  const uint64_t ticks = AboutToFork();
   const pid_t child = function();
   if (child == 0) AfterForkInChild();
+  if (child > 0) Forked(child, ticks);
   return child;
 }
 
@@ -95,6 +78,7 @@ void OnExit(int status, void*) { ProcessExits(status); }
 __attribute__((constructor)) void Constructor() {
   ResolveNext();
   ResolveAll();
+  ResolveChildHooks();
   Initialize();
   on_exit(OnExit, nullptr);
 }

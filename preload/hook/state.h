@@ -11,6 +11,7 @@
 #include "preload/base/options.h"
 #include "preload/base/scratch_pool.h"
 #include "preload/live/live_set.h"
+#include "preload/recording/child_log.h"
 #include "preload/recording/process.h"
 #include "preload/recording/procfs.h"
 #include "preload/recording/recording.h"
@@ -41,6 +42,7 @@ struct State {
   uint64_t budget = 0;
   recording::ProcessPage process;
   recording::Recording recording;
+  recording::ChildLog children;
   stack::Python python;
   stack::CodeTable code;
   stack::Interner interner;
@@ -55,6 +57,7 @@ struct State {
   std::atomic<uint64_t> cpu_ns;
   std::atomic<uint64_t> controlled_ns;  // when the interval was looked at last
   std::atomic<uint64_t> controlled_own_ns;
+  std::atomic<uint64_t> looked_ns;  // when the process's memory was looked at last
   std::atomic<uint32_t> file;
   std::atomic<bool> child_pending;  // forked, and nothing has happened in it yet
   uint64_t start_ns = 0;

@@ -37,4 +37,13 @@ int CreateRecordingFile(const char* directory, uint64_t start_realtime_ns, char*
 // path.
 Trouble PublishRecordingFile(char* path, char* scratch);
 
+// As getdents64 fills it in; libc's headers have no name for it.
+struct DirectoryEntry {
+  uint64_t inode;
+  int64_t offset;
+  uint16_t length;
+  uint8_t type;
+  char name[];
+};
+
 }  // namespace heapecho::recording

@@ -71,38 +71,6 @@ bool VariableMatters(const char* variable) {
   return false;
 }
 
-// The path of the memory cgroup in /proc/self/cgroup's text, cut out in place; null if there is none.
-// `v1` says under which hierarchy.
-char* MemoryCgroupPath(char* text, bool* v1) {
-  char* unified = nullptr;
-  for (char* line = text; *line != '\0';) {
-    char* end = strchr(line, '\n');
-    if (end != nullptr) *end = '\0';
-    // hierarchy-id:controllers:path
-    char* controllers = strchr(line, ':');
-    char* path = controllers != nullptr ? strchr(controllers + 1, ':') : nullptr;
-    if (path != nullptr) {
-      *path++ = '\0';
-      if (strstr(controllers + 1, "memory") != nullptr) {
-        *v1 = true;
-        return path;
-      }
-      if (StartsWith(line, "0:")) unified = path;
-    }
-    if (end == nullptr) break;
-    line = end + 1;
-  }
-  *v1 = false;
-  return unified;
-}
-
-uint64_t ReadLimit(const char* path) {
-  char text[32];
-  if (ReadSmallFile(path, text, sizeof text) == 0) return 0;
-  const uint64_t limit = ParseDecimal(text);  // "max" parses as 0: no limit
-  return limit >= uint64_t{1} << 60 ? 0 : limit;
-}
-
 }  // namespace
 
 size_t CollectIdentity(const StaticFacts& facts, IdentityScratch& scratch, char* out, size_t room) {
@@ -134,7 +102,7 @@ size_t CollectIdentity(const StaticFacts& facts, IdentityScratch& scratch, char*
   writer.Add(IdentityKey::kWorkingDirectory, text, length);
   length = static_cast<size_t>(FormatDecimal(text, static_cast<uint64_t>(Syscall(SYS_geteuid))) - text);
   writer.Add(IdentityKey::kUser, text, length);
-  if (const uint64_t limit = CgroupMemoryLimit(scratch)) {
+  if (const uint64_t limit = CgroupMemoryLimit(scratch.cgroup)) {
     length = static_cast<size_t>(FormatDecimal(text, limit) - text);
     writer.Add(IdentityKey::kCgroupLimit, text, length);
   }
@@ -159,17 +127,13 @@ size_t WriteIdentity(IdentityKey key, const char* text, char* out) {
   return whole;
 }
 
-void FillProcessWords(wire::FileHeader& header, IdentityScratch& scratch) {
-  header.pid = static_cast<uint32_t>(Syscall(SYS_getpid));
-  header.ppid = static_cast<uint32_t>(Syscall(SYS_getppid));
-  header.uid = static_cast<uint32_t>(Syscall(SYS_getuid));
-  char* text = scratch.text;
-  if (ReadLink("/proc/self/ns/pid", text, sizeof scratch.text) != 0) {  // pid:[4026531836]
+void FillPlace(wire::FileHeader& header, char* text, size_t room) {
+  if (ReadLink("/proc/self/ns/pid", text, room) != 0) {  // pid:[4026531836]
     if (const char* number = strchr(text, '[')) {
       header.pid_namespace = static_cast<uint32_t>(ParseDecimal(number + 1));
     }
   }
-  ReadSmallFile("/proc/sys/kernel/random/boot_id", text, sizeof scratch.text);
+  ReadSmallFile("/proc/sys/kernel/random/boot_id", text, room);
   int digits = 0;
   for (const char* c = text; *c != '\0' && digits < 32; ++c) {
     if (!IsHex(*c)) continue;
@@ -178,8 +142,15 @@ void FillProcessWords(wire::FileHeader& header, IdentityScratch& scratch) {
     byte = static_cast<uint8_t>(digits % 2 == 0 ? value << 4 : byte | value);
     ++digits;
   }
-  ReadSmallFile("/proc/self/stat", text, sizeof scratch.text);
-  header.start_ticks = StartTicks(text);
+}
+
+void FillProcessWords(wire::FileHeader& header, IdentityScratch& scratch) {
+  header.pid = static_cast<uint32_t>(Syscall(SYS_getpid));
+  header.ppid = static_cast<uint32_t>(Syscall(SYS_getppid));
+  header.uid = static_cast<uint32_t>(Syscall(SYS_getuid));
+  FillPlace(header, scratch.text, sizeof scratch.text);
+  ReadSmallFile("/proc/self/stat", scratch.text, sizeof scratch.text);
+  header.start_ticks = StartTicks(scratch.text);
 }
 
 uint64_t StartTicks(const char* stat) {
@@ -189,32 +160,6 @@ uint64_t StartTicks(const char* stat) {
     field = strchr(field + 1, ' ');
   }
   return field != nullptr ? ParseDecimal(field + 1) : 0;
-}
-
-uint64_t CgroupMemoryLimit(IdentityScratch& scratch) {
-  ReadSmallFile("/proc/self/cgroup", scratch.text, sizeof scratch.text);
-  bool v1 = false;
-  const char* group = MemoryCgroupPath(scratch.text, &v1);
-  if (group == nullptr) return 0;
-  const char* root = v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup";
-  const char* file = v1 ? "/memory.limit_in_bytes" : "/memory.max";
-  if (strlen(root) + strlen(group) + strlen(file) + 1 > sizeof scratch.path) return 0;
-  uint64_t lowest = 0;
-  // From the process's own group up to the root. Inside a container the path may be the host's: then only
-  // the root, which is the container's own group, can be read.
-  strcpy(scratch.path, root);
-  strcat(scratch.path, group);
-  for (;;) {
-    const size_t length = strlen(scratch.path);
-    strcat(scratch.path, file);
-    const uint64_t limit = ReadLimit(scratch.path);
-    scratch.path[length] = '\0';
-    if (limit != 0 && (lowest == 0 || limit < lowest)) lowest = limit;
-    if (length <= strlen(root)) return lowest;
-    char* slash = strrchr(scratch.path, '/');
-    if (slash == nullptr) return lowest;
-    *slash = '\0';
-  }
 }
 
 }  // namespace heapecho::recording

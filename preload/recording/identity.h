@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/recording/cgroup.h"
 #include "preload/wire/format.h"
 
 namespace heapecho::recording {
@@ -22,6 +23,7 @@ struct StaticFacts {
 struct IdentityScratch {
   char text[32 << 10];
   char path[4096];
+  CgroupScratch cgroup;
 };
 
 // Appends the identity records to `out` (at most `room` bytes, zeroed) and returns the bytes used. What does
@@ -34,10 +36,10 @@ size_t WriteIdentity(wire::IdentityKey key, const char* text, char* out);
 // Fills the identity words of the header: pid, ppid, uid, boot id, namespace, start time.
 void FillProcessWords(wire::FileHeader& header, IdentityScratch& scratch);
 
+// Where pids mean what they mean here: the header's boot id and pid namespace. `text`: scratch memory of `room` bytes.
+void FillPlace(wire::FileHeader& header, char* text, size_t room);
+
 // Field 22 of a /proc/PID/stat's text: clock ticks after boot; 0: not there.
 uint64_t StartTicks(const char* stat);
-
-// The lowest memory limit of the process's cgroup and those above it, v1 or v2; 0: none.
-uint64_t CgroupMemoryLimit(IdentityScratch& scratch);
 
 }  // namespace heapecho::recording

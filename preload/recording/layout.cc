@@ -3,6 +3,7 @@
 
 #include "preload/base/counters.h"
 #include "preload/base/memory.h"
+#include "preload/recording/child_log.h"
 
 namespace heapecho::recording {
 namespace {
@@ -60,6 +61,7 @@ Layout LayoutFor(uint64_t budget) {
   add(SectionKind::kStacks, sizeof(wire::StackRecord), layout.stacks * sizeof(wire::StackRecord));
   add(SectionKind::kLive, sizeof(wire::LiveRecord), layout.live * sizeof(wire::LiveRecord));
   add(SectionKind::kHistory, 8, share / 16);
+  add(SectionKind::kChildren, sizeof(wire::ChildRecord), ChildLog::kSlots * sizeof(wire::ChildRecord));
   add(SectionKind::kEvents, layout.block_bytes,
       (budget - offset) / layout.block_bytes * layout.block_bytes);
   layout.file_size = offset;

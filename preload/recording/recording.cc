@@ -49,7 +49,7 @@ uint64_t DecideBudget(uint64_t configured, const char* directory) {
       base::MapPrivate(sizeof(IdentityScratch), "heapecho identity"));
   if (scratch == nullptr) return kSmallestBudget;
   uint64_t budget = kDefaultBudget;
-  if (const uint64_t limit = CgroupMemoryLimit(*scratch)) {
+  if (const uint64_t limit = CgroupMemoryLimit(scratch->cgroup)) {
     if (limit / 100 < budget) budget = limit / 100;
   }
   base::Unmap(scratch, sizeof *scratch);
@@ -291,6 +291,18 @@ void Recording::ClearLive(uint32_t slot) {
   if (!MakePresent(out, sizeof *out)) return;
   __atomic_store_n(&out->check, 0, __ATOMIC_RELEASE);
   __atomic_store_n(&out->address, 0, __ATOMIC_RELAXED);
+}
+
+void Recording::MirrorChild(uint32_t slot, const wire::ChildRecord& record) {
+  if (!active()) return;
+  char* target = SectionAt(SectionKind::kChildren) + size_t{slot} * sizeof record;
+  if (!MakePresent(target, sizeof record)) return;
+  auto* out = reinterpret_cast<wire::ChildRecord*>(target);
+  __atomic_store_n(&out->check, 0, __ATOMIC_RELAXED);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  StoreWords(out, &record, sizeof record / 8 - 1);
+  __atomic_store_n(&out->check, record.check, __ATOMIC_RELEASE);
+  Commit(SectionKind::kChildren, slot + 1);
 }
 
 char* Recording::Append(SectionKind kind, std::atomic<uint32_t>& used, size_t bytes, size_t* end) {

@@ -69,6 +69,8 @@ class Recording {
     if (active()) ring_.Write(thread, event);
   }
   void MirrorCounters();
+  // `record` as ChildLog::Look() gave it, with its check.
+  void MirrorChild(uint32_t slot, const wire::ChildRecord& record);
 
   // The header's words after static_check, for the caller to store into; null while not active.
   wire::FileHeader* header();

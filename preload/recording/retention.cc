@@ -8,6 +8,7 @@
 
 #include "preload/base/memory.h"
 #include "preload/base/syscalls.h"
+#include "preload/recording/directory.h"
 #include "preload/recording/identity.h"
 #include "preload/recording/procfs.h"
 #include "preload/wire/format.h"
@@ -17,15 +18,6 @@ namespace {
 
 using base::Failed;
 using base::Syscall;
-
-// As getdents64 fills it in; libc's headers have no name for it.
-struct DirectoryEntry {
-  uint64_t inode;
-  int64_t offset;
-  uint16_t length;
-  uint8_t type;
-  char name[];
-};
 
 enum class Fate : uint8_t { kKeep, kMayGo, kMayGoLast, kGone };
 

@@ -8,8 +8,8 @@
 // not know, and trusts nothing: every index may be out of range and every chain may be a cycle.
 //
 // The writer never holds a lock and may be killed between any two stores. What a record promises:
-//   event, live     valid exactly when `check` equals CheckOf() of the record; all-zero means never written.
-//                   A live record with neither check nor address is empty, its other words are of a block that
+//   event, live,    valid exactly when `check` equals CheckOf() of the record; all-zero means never written.
+//   child           A live record with neither check nor address is empty, its other words are of a block that
 //                   was freed. A block of events taken anew is not wiped: an event that is not valid, has a
 //                   check, and is older than the block's started_ns is of the block's life before
 //   stack           each word is valid by itself; words of one record may be one event apart
@@ -46,6 +46,7 @@ enum class SectionKind : uint32_t {
   kLive = 8,         // LiveRecord[]; any slot may be empty
   kEvents = 9,       // blocks of block_size bytes: BlockHeader, then EventRecord[]
   kHistory = 10,     // place kept
+  kChildren = 12,    // ChildRecord[]; any slot may be empty
 };
 
 struct Section {
@@ -120,10 +121,17 @@ struct FileHeader {
   uint64_t cpu_ns;          // CPU time of the process at the last look
 
   Section sections[kMaxSections];  // section_count of them; kind, size and offset are static
+
+  // Live words again. The last look at the process and its control group, at most once a second and at exit.
+  uint64_t looked_ns;       // 0: never
+  uint64_t peak_rss;        // bytes, the kernel's high-water mark; 0: unknown, as the two below
+  uint64_t cgroup_current;  // bytes
+  uint64_t cgroup_limit;    // bytes, the lowest of the group and those above it; 0 also: none
 };
 static_assert(sizeof(Section) == 32, "a recording's layout: raise kVersion (see the top of this file)");
 static_assert(offsetof(FileHeader, static_check) == 160, "a recording's layout: raise kVersion");
 static_assert(offsetof(FileHeader, sections) == 368, "a recording's layout: raise kVersion");
+static_assert(offsetof(FileHeader, looked_ns) == 880, "a recording's layout: raise kVersion");
 static_assert(sizeof(FileHeader) <= kHeaderSize);
 
 enum class IdentityKey : uint16_t {
@@ -296,6 +304,38 @@ struct BlockHeader {
 };
 static_assert(sizeof(BlockHeader) == 32);
 
+enum class ChildKind : uint32_t {
+  kReaped = 1,     // a child ended, and this process was told so by wait
+  kSignalled = 2,  // this process is about to send a signal that ends processes
+};
+
+enum ChildFlags : uint32_t {
+  kOomKillsBeforeKnown = 1,
+  kOomKillsAfterKnown = 2,
+  kSignalFailed = 4,  // the call that was about to be made failed
+};
+
+// What this process knows about the end of another one. Slots are taken in rings, one for children that exited, one for
+// those that were killed, one for signals, so that many of one kind leave the others alone: sort by sequence.
+struct ChildRecord {
+  uint64_t sequence;  // from 1, rises with each record of the process
+  uint64_t time_ns;
+  // When the other process began, in clock ticks after boot. kReaped: that or later (when fork was called); kSignalled:
+  // exactly, as field 22 of its stat says. 0: unknown.
+  uint64_t start_ticks;
+  int32_t pid;     // kSignalled: as the sender gave it: 0 or below means process groups, as for kill(2)
+  int32_t status;  // kReaped: as wait gives it; kSignalled: the signal
+  uint64_t max_rss;  // bytes, kReaped: the most the child had resident (wait4's word); 0: unknown
+  // kReaped by a signal: how often the OOM killer struck in this process's control group, when it was looked at last
+  // before, and now; see flags.
+  uint64_t oom_kills_before, oom_kills_after;
+  uint64_t cgroup_current, cgroup_limit;  // bytes, likewise; 0: unknown or none
+  uint32_t kind;   // ChildKind
+  uint32_t flags;  // ChildFlags
+  uint64_t check;  // seed: the slot's index
+};
+static_assert(sizeof(ChildRecord) == 88, "a recording's layout: raise kVersion");
+
 // A 64-bit check over whole words, never zero. Not a defence against malice: it tells a record that is
 // complete from one that a kill or an overwriting neighbour tore.
 inline constexpr uint64_t CheckWords(const uint64_t* words, size_t count, uint64_t seed) {
@@ -307,7 +347,7 @@ inline constexpr uint64_t CheckWords(const uint64_t* words, size_t count, uint64
   return h == 0 ? 1 : h;
 }
 
-// The check of a record whose last word is `check` (EventRecord, LiveRecord, BlockHeader).
+// The check of a record whose last word is `check` (EventRecord, LiveRecord, ChildRecord, BlockHeader).
 template <typename Record>
 inline uint64_t CheckOf(const Record& record, uint64_t seed) {
   static_assert(sizeof(Record) % 8 == 0 && offsetof(Record, check) == sizeof(Record) - 8);

@@ -25,6 +25,7 @@ INTERPOSED = {
         _ZdaPvSt11align_val_tRKSt9nothrow_t _ZdlPvmSt11align_val_t _ZdaPvmSt11align_val_t""",
     "a process's life": """fork _Fork execve execv execvp execvpe fexecve execveat execl execlp execle
         _exit _Exit quick_exit""",
+    "others' ends": "wait wait3 wait4 waitpid waitid kill killpg tgkill sigqueue pidfd_send_signal",
     "libraries that go": "dlclose",
 }
 

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keeps what happens inside of the library out of the recording.
+#pragma once
+
+#include <errno.h>
+
+#include <cstdint>
+
+#include "preload/hook/thread_state.h"
+
+namespace heapecho::hook {
+
+// A countdown that is not reached: 2^62 bytes.
+inline constexpr uint64_t kParked = uint64_t{1} << 62;
+
+// While one is alive the thread's countdown is parked, so nothing it allocates is sampled;
+// errno comes back as it was.
+class Guard {
+ public:
+  explicit Guard(ThreadState& thread)
+      : thread_(thread), countdown_(thread.countdown), error_(errno) {
+    thread_.guarded = true;
+    thread_.countdown = kParked;
+  }
+  ~Guard() {
+    thread_.countdown = countdown_;
+    thread_.guarded = false;
+    errno = error_;
+  }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+  void SetCountdown(uint64_t countdown) { countdown_ = countdown; }
+
+ private:
+  ThreadState& thread_;
+  uint64_t countdown_;
+  const int error_;
+};
+
+}  // namespace heapecho::hook
