@@ -18,6 +18,7 @@
 #include "analyzer/aggregator/merged_stacks.h"
 #include "analyzer/aggregator/namer.h"
 #include "analyzer/aggregator/sites.h"
+#include "analyzer/aggregator/threads.h"
 #include "analyzer/aggregator/view.h"
 
 namespace heapecho::aggregator {
@@ -33,7 +34,7 @@ struct Key {
   enum Flag : uint8_t { kUnknownStack = 1, kTruncated = 2, kBroken = 4 };
   uint8_t flags = 0;
   uint32_t process = 0;  // index of the recording, if asked for by process or thread
-  uint32_t thread = 0;   // if asked for by thread
+  ThreadId thread;       // if asked for by thread
 
   friend bool operator==(const Key&, const Key&) = default;
   template <typename H>
@@ -177,12 +178,17 @@ struct Aggregator::State {
   void AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddAllocateEvents(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   Key KeyOf(const Bulk& bulk, model::StackId stack, MergedStacks::Importer* importer,
-            uint32_t process, uint32_t thread) const;
+            uint32_t process, ThreadId thread) const;
   bool ByThread() const { return aggregator::ByThread(options); }
+  ThreadId ThreadOf(const model::Recording& recording, uint32_t process, uint32_t thread,
+                    uint64_t time_ns, bool inherited);
   std::vector<std::string> ProcessLabels() const;
+  std::vector<std::string> ThreadLabels(const std::vector<std::pair<Key, Total>>& entries,
+                                        Namer* namer);
 
   const Options options;
   MergedStacks merged;
+  Threads threads;  // if asked for by thread
   Totals totals;
   // A sampled block, in whatever processes it is live: boot, address and moment of allocation.
   using BlockKey = std::tuple<model::RecordingId, uint64_t, uint64_t>;
@@ -196,7 +202,7 @@ struct Aggregator::State {
 };
 
 Key Aggregator::State::KeyOf(const Bulk& bulk, model::StackId id, MergedStacks::Importer* importer,
-                             uint32_t process, uint32_t thread) const {
+                             uint32_t process, ThreadId thread) const {
   const model::Stack& stack = bulk.StackOf(id);
   Key key;
   key.domain = stack.domain;
@@ -209,8 +215,15 @@ Key Aggregator::State::KeyOf(const Bulk& bulk, model::StackId id, MergedStacks::
                                      (stack.broken ? Key::kBroken : 0));
   }
   if (options.by == By::kProcess || options.by == By::kThread) key.process = process;
-  if (options.by == By::kThread) key.thread = thread;
+  key.thread = thread;
   return key;
+}
+
+ThreadId Aggregator::State::ThreadOf(const model::Recording& recording, uint32_t process,
+                                     uint32_t thread, uint64_t time_ns, bool inherited_block) {
+  if (options.by != By::kThread) return {};
+  return inherited_block ? threads.FindInherited(process)
+                         : threads.Find(recording, process, thread, time_ns);
 }
 
 void Aggregator::State::FindBroughtBefore(const model::Recording& recording, Bulk* bulk) {
@@ -231,7 +244,9 @@ void Aggregator::State::AddLive(const Bulk& bulk, const model::Recording& record
     if (bulk.brought_before[i]) continue;
     if (!Agrees(options.where.domains, bulk.StackOf(block.stack).domain)) continue;
     if (!Agrees(options.where.threads, block.thread)) continue;
-    const Key key = KeyOf(bulk, block.stack, &importer, process, block.thread);
+    const ThreadId thread =
+        ThreadOf(recording, process, block.thread, block.time_ns, block.inherited);
+    const Key key = KeyOf(bulk, block.stack, &importer, process, thread);
     const uint64_t age =
         recording.last_event_ns > block.time_ns ? recording.last_event_ns - block.time_ns : 0;
     Totals& into = block.inherited ? inherited[recording.parent_id] : totals;
@@ -255,7 +270,7 @@ void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& reco
     if (!Agrees(options.where.domains, stack.domain)) continue;
     const Estimate& whole = peak ? stack.peak : stack.allocated;
     if (whole.bytes == 0 && whole.objects == 0) continue;
-    const Key key = KeyOf(bulk, {i}, &importer, process, 0);
+    const Key key = KeyOf(bulk, {i}, &importer, process, {});
     const Estimate own = Less(whole, inherited_here[i]);
     totals.Add(key, {own, 0, stack.samples});
     const Estimate parents = Less(Less(whole, own), brought_before[i]);
@@ -277,7 +292,8 @@ void Aggregator::State::AddAllocateEvents(const Bulk& bulk, const model::Recordi
     event_bytes += estimate.bytes;
     if (!Agrees(options.where.domains, event.domain)) continue;
     if (!Agrees(options.where.threads, event.thread)) continue;
-    totals.Add(KeyOf(bulk, event.stack, &importer, process, event.thread), {estimate, 0, 1});
+    const ThreadId thread = ThreadOf(recording, process, event.thread, event.time_ns, false);
+    totals.Add(KeyOf(bulk, event.stack, &importer, process, thread), {estimate, 0, 1});
   }
 }
 
@@ -305,6 +321,7 @@ void Aggregator::Add(model::Recording recording, model::ProcessState process_sta
   } else {
     state.AddStacks(bulk, recording, process);
   }
+  recording.threads.clear();
   model::ProcessSummary summary;
   summary.state = process_state;
   summary.recording = std::move(recording);
@@ -336,7 +353,37 @@ std::vector<std::string> Aggregator::State::ProcessLabels() const {
   return labels;
 }
 
+// What each thread's group is called, by ThreadId; reads it off the stacks.
+std::vector<std::string> Aggregator::State::ThreadLabels(
+    const std::vector<std::pair<Key, Total>>& entries, Namer* namer) {
+  for (const auto& [key, total] : entries) {
+    std::vector<model::FrameId> frames;
+    namer->Append({key.leaf, key.python_leaf}, Native::kFull, false, &frames);
+    threads.SawStack(key.thread, namer->Frames(frames), total.samples);
+  }
+  return threads.Name();
+}
+
 namespace {
+
+// What each root has of the profile, largest in `unit` first; equal ones by name. `roots`: how many
+// frames of each stack name it.
+std::vector<model::Share> SharesOf(const model::Profile& profile, size_t roots, model::Unit unit) {
+  std::map<std::string, Estimate> by_name;
+  for (const model::Sample& sample : profile.samples) {
+    std::string name;
+    for (size_t i = 0; i < roots; ++i)
+      absl::StrAppend(&name, i == 0 ? "" : " / ", profile.frames[sample.frames[i].value].function);
+    by_name[name] += sample.estimate;
+  }
+  std::vector<model::Share> shares;
+  for (auto& [name, estimate] : by_name) shares.push_back({name, estimate});
+  std::stable_sort(shares.begin(), shares.end(), [&](const model::Share& a, const model::Share& b) {
+    return unit == model::Unit::kBytes ? a.estimate.bytes > b.estimate.bytes
+                                       : a.estimate.objects > b.estimate.objects;
+  });
+  return shares;
+}
 
 // Different addresses of one line are one frame: what became equal is added up.
 void SortAndMerge(std::vector<model::Sample>* samples) {
@@ -379,14 +426,16 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
   for (const auto& [key, total] : entries) stacks.push_back({key.leaf, key.python_leaf});
   namer.Name(stacks, symbolize, python_lines, progress);
   const std::vector<std::string> labels = state.ProcessLabels();
+  std::vector<std::string> thread_labels;
+  if (state.options.by == By::kThread) thread_labels = state.ThreadLabels(entries, &namer);
   for (const auto& [key, total] : entries) {
     model::Sample sample;
     const auto add = [&](std::string name) {
       sample.frames.push_back({namer.InternSynthetic(std::move(name))});
     };
-    if (state.options.by == By::kProcess) add(labels[key.process]);
-    if (state.options.by == By::kThread)
-      add(absl::StrCat(labels[key.process], " thread ", key.thread));
+    if (state.options.by == By::kProcess || state.options.by == By::kThread)
+      add(labels[key.process]);
+    if (state.options.by == By::kThread) add(thread_labels[key.thread.value]);
     if (state.options.by == By::kDomain) add(model::DomainName(key.domain));
     std::vector<model::FrameId> frames;
     namer.Append({key.leaf, key.python_leaf}, state.options.native, state.options.internals,
@@ -430,6 +479,10 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
                      };
                      return key(a.recording) < key(b.recording);
                    });
+  if (state.options.by != By::kNone) {
+    report.by = ByName(state.options.by);
+    report.shares = SharesOf(profile, state.options.by == By::kThread ? 2 : 1, state.options.unit);
+  }
   report.sites = Sites(profile, state.options.unit);
   report.groups = GroupSites(profile, state.options.unit);
   report.own = GroupOwnCode(profile, state.options.unit);

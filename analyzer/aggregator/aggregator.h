@@ -28,10 +28,13 @@
 
 namespace heapecho::aggregator {
 
-// Adds a root frame to each stack that says whose it is; of kView see view.h.
+// Adds a root frame to each stack that says whose it is; of kView see view.h. Of kThread two, the
+// process's and that of the threads that do the same work (threads.h).
 enum class By : uint8_t { kNone, kProcess, kThread, kDomain, kView };
 // "process", "thread", "domain", "view"; "": kNone
 absl::StatusOr<By> ParseBy(absl::string_view text);
+
+const char* ByName(By by);
 
 // What to count: everything that agrees with each list that is not empty.
 struct Where {

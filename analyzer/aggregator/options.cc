@@ -36,12 +36,25 @@ absl::Status AddDomain(absl::string_view value, std::vector<model::Domain>* doma
 
 }  // namespace
 
+const char* ByName(By by) {
+  switch (by) {
+    case By::kProcess:
+      return "process";
+    case By::kThread:
+      return "thread";
+    case By::kDomain:
+      return "domain";
+    case By::kView:
+      return "view";
+    case By::kNone:
+      break;
+  }
+  return "";
+}
+
 absl::StatusOr<By> ParseBy(absl::string_view text) {
-  if (text.empty()) return By::kNone;
-  if (text == "process") return By::kProcess;
-  if (text == "thread") return By::kThread;
-  if (text == "domain") return By::kDomain;
-  if (text == "view") return By::kView;
+  for (const By by : {By::kNone, By::kProcess, By::kThread, By::kDomain, By::kView})
+    if (text == ByName(by)) return by;
   return absl::InvalidArgumentError(
       absl::StrCat("\"", text, "\" is none of process, thread, domain, view"));
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -126,6 +127,15 @@ std::string CheckLive(const Recording& recording) {
   return "";
 }
 
+std::string CheckThreads(const std::vector<Thread>& threads) {
+  for (size_t i = 1; i < threads.size(); ++i) {
+    if (std::tie(threads[i].id, threads[i].first_seen_ns) <
+        std::tie(threads[i - 1].id, threads[i - 1].first_seen_ns))
+      return absl::StrCat("thread ", i, " is out of order");
+  }
+  return "";
+}
+
 std::string CheckEvents(const Recording& recording) {
   uint64_t previous = 0;
   for (size_t i = 0; i < recording.events.size(); ++i) {
@@ -158,6 +168,7 @@ std::string Recording::CheckValid() const {
   if (wrong.empty()) wrong = CheckPython(python_nodes, python_code);
   if (wrong.empty()) wrong = CheckStacks(*this);
   if (wrong.empty()) wrong = CheckLive(*this);
+  if (wrong.empty()) wrong = CheckThreads(threads);
   if (wrong.empty()) wrong = CheckEvents(*this);
   return wrong;
 }

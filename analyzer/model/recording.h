@@ -126,6 +126,15 @@ struct Event {
   StackId stack{};
 };
 
+// A thread that was sampled. The kernel uses ids again: what a thread did at a time belongs to the
+// youngest of its id that is not younger than that.
+struct Thread {
+  uint32_t id = 0;       // the kernel's
+  uint32_t ordinal = 0;  // which of the process's threads that allocated
+  uint64_t first_seen_ns = 0;
+  std::string name{};    // the kernel's: the process's unless somebody named the thread
+};
+
 struct Counter {
   std::string name{};
   uint64_t value = 0;
@@ -164,7 +173,8 @@ struct Recording {
   uint64_t forked_at_ns = 0, last_event_ns = 0, process_end_ns = 0, recording_end_ns = 0, peak_ns = 0;
   uint64_t interval_configured = 0, interval_now = 0, budget = 0;  // bytes; configured 0: auto
   uint64_t samples = 0;
-  uint32_t threads_seen = 0;
+  uint32_t threads_seen = 0;     // that allocated
+  uint32_t threads_at_most = 0;  // at once, at the moments when somebody looked; 0: not known
   uint64_t own_ns = 0, cpu_ns = 0;
   ProcessEnd process_end = ProcessEnd::kRunning;
   int32_t exit_status = 0;
@@ -179,6 +189,7 @@ struct Recording {
   std::vector<PythonNode> python_nodes;     // empty: no Python
   std::vector<PythonCode> python_code;      // [0] stands for unknown code; empty: no Python
   std::vector<Stack> stacks;
+  std::vector<Thread> threads;              // by id, then first_seen_ns
   std::vector<LiveBlock> live_blocks;
   std::vector<Event> events;  // by time; those of one moment in the order of writing
   uint64_t torn_live = 0, torn_events = 0;  // records that a kill or damage left incomplete

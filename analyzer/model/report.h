@@ -41,7 +41,7 @@ inline const char* ProcessStateName(ProcessState state) {  // as reports and the
 struct ProcessSummary {
   std::string name;  // what a person calls the program, e.g. "gunicorn"; never empty
   ProcessState state = ProcessState::kUnknown;
-  Recording recording;  // without modules, nodes, stacks, live blocks and events
+  Recording recording;  // without modules, nodes, stacks, threads, live blocks and events
   // This process alone, whole and unfiltered; live is summed from the live blocks, inherited ones
   // included. Recording::allocated, freed, live and peak are what the process itself kept.
   std::array<Estimate, 4> live{}, peak{}, allocated{};  // indexed by Domain
@@ -68,9 +68,17 @@ struct SiteGroup {
   Estimate before{};            // in a comparison; `estimate` is what is after
 };
 
+// What one of those that the profile is told apart by has of it.
+struct Share {
+  std::string name;  // its root frames, outermost first, " / " between them
+  Estimate estimate;
+};
+
 struct Report {
   std::vector<ProcessSummary> processes;  // by begin_realtime_ns, then host, pid, id
   Profile profile;
+  std::string by;                 // what stacks have root frames of, e.g. "thread"; empty: none
+  std::vector<Share> shares;      // of each of these, largest first; empty without `by`
   std::vector<SampleId> sites;    // every sample, largest first
   std::vector<SiteGroup> groups;  // largest first
   std::vector<SiteGroup> own;     // by lines of the application's own Python code; largest first

@@ -124,7 +124,8 @@ void DumpHeader(const model::Recording& recording, Writer& out) {
       .Add("pid", recording.pid)
       .Add("ppid", recording.ppid);
   out.Add("uid", recording.uid).Add("pid_namespace", recording.pid_namespace);
-  out.Add("start_ticks", recording.start_ticks).Add("threads_seen", recording.threads_seen).End();
+  out.Add("start_ticks", recording.start_ticks).Add("threads_seen", recording.threads_seen);
+  out.Add("threads_at_most", recording.threads_at_most).End();
   out.Begin("clock").Add("process_start_ns", recording.process_start_ns);
   out.Add("begin_ns", recording.begin_ns).Add("begin_realtime_ns", recording.begin_realtime_ns);
   out.Add("begin_boottime_ns", recording.begin_boottime_ns)
@@ -239,6 +240,13 @@ void DumpStacks(const model::Recording& recording, Writer& out) {
   }
 }
 
+void DumpThreads(const std::vector<model::Thread>& threads, Writer& out) {
+  for (const model::Thread& thread : threads) {
+    out.Begin("thread").Add("id", thread.id).Add("ordinal", thread.ordinal);
+    out.Add("first_seen_ns", thread.first_seen_ns).AddWord("name", thread.name).End();
+  }
+}
+
 void DumpLive(const std::vector<model::LiveBlock>& blocks, Writer& out) {
   for (const model::LiveBlock& block : blocks) {
     out.Begin("live").AddHex("address", block.address).Add("size", block.size);
@@ -279,6 +287,7 @@ void Dump(const model::Recording& recording, absl::FunctionRef<void(absl::string
   DumpModules(recording.modules, out);
   DumpPythonCode(recording.python_code, out);
   DumpStacks(recording, out);
+  DumpThreads(recording.threads, out);
   DumpLive(recording.live_blocks, out);
   DumpEvents(recording.events, out);
   for (const std::string& warning : recording.warnings) {

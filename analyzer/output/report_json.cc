@@ -88,6 +88,8 @@ Json ToJson(const model::ProcessSummary& process) {
   json["peak"] = ToJson(recording.peak);
   json["allocated"] = ToJson(recording.allocated);
   json["domains"] = DomainsOf(process);
+  json["threads"] = {{"seen", recording.threads_seen}};
+  if (recording.threads_at_most != 0) json["threads"]["at_most"] = recording.threads_at_most;
   if (!identity.python_version.empty()) json["python"] = PythonOf(identity);
   return json;
 }
@@ -118,6 +120,17 @@ std::string ReportJson(const model::Report& report, size_t top) {
   std::string out = absl::StrCat("{\"schema\":", kJsonSchema, ",\n \"recordings\":");
   AppendLines(
       report.processes.size(), [&](size_t i) { out += Text(ToJson(report.processes[i])); }, &out);
+  if (!report.by.empty()) {
+    absl::StrAppend(&out, ",\n \"by\":", Text(report.by), ",\n \"shares\":");
+    AppendLines(
+        report.shares.size(),
+        [&](size_t i) {
+          Json share{{"name", report.shares[i].name}};
+          share.update(ToJson(report.shares[i].estimate));
+          out += Text(share);
+        },
+        &out);
+  }
   absl::StrAppend(&out, ",\n \"sites\":");
   AppendLines(
       std::min(top, report.sites.size()),

@@ -65,10 +65,17 @@ std::string Heading(const model::Report& report) {
                       DateAndTime(last), " UTC (", Duration(last - first), ")\n");
 }
 
+// "8 (1,203 seen)": at once at most, and ever.
+std::string ThreadsOf(const model::Recording& recording) {
+  const std::string seen = absl::StrCat(HumanCount(recording.threads_seen), " seen");
+  if (recording.threads_at_most == 0) return seen;
+  return absl::StrCat(HumanCount(recording.threads_at_most), " (", seen, ")");
+}
+
 std::string Processes(const model::Report& report) {
   std::vector<std::vector<std::string>> rows = {{"PROCESS", "PID", "PARENT", "HOST", "END",
-                                                 "LAST SEEN (UTC)", "RAN", "LIVE", "PEAK",
-                                                 "ALLOCATED", "FILE"}};
+                                                 "LAST SEEN (UTC)", "RAN", "THREADS", "LIVE",
+                                                 "PEAK", "ALLOCATED", "FILE"}};
   std::vector<std::pair<std::string, std::string>> commands;  // name, command line; distinct
   std::set<uint64_t> limits;
   std::set<std::string> directories;
@@ -83,7 +90,7 @@ std::string Processes(const model::Report& report) {
     rows.push_back(
         {Printable(process.name), absl::StrCat(recording.pid), absl::StrCat(recording.ppid),
          Printable(host), EndOf(process), DateAndTime(LastSeenAt(recording)),
-         Duration(LastSeenAt(recording) - StartedAt(recording)),
+         Duration(LastSeenAt(recording) - StartedAt(recording)), ThreadsOf(recording),
          HumanEstimate(LiveOf(process), Unit::kBytes), HumanEstimate(recording.peak, Unit::kBytes),
          HumanEstimate(recording.allocated, Unit::kBytes), Printable(BaseName(recording.file))});
     std::pair<std::string, std::string> command(Printable(process.name),
@@ -136,6 +143,22 @@ std::string Totals(const model::Profile& profile) {
                     HumanEstimate(estimate, Unit::kObjects)});
   }
   return absl::StrCat(text, TextTable(rows, {1}));
+}
+
+// Of those that the profile is told apart by; nothing where it is not.
+std::string Shares(const model::Report& report, const ReportOptions& options) {
+  if (report.by.empty()) return "";
+  const size_t count = std::min(options.top, report.shares.size());
+  std::vector<std::vector<std::string>> rows;
+  for (size_t i = 0; i < count; ++i) {
+    const model::Share& share = report.shares[i];
+    rows.push_back({HumanShare(share.estimate.bytes, report.profile.total.bytes),
+                    HumanEstimate(share.estimate, Unit::kBytes),
+                    HumanEstimate(share.estimate, Unit::kObjects), Printable(share.name)});
+  }
+  return absl::StrCat("By ", report.by, " (", count, " of ",
+                      HumanCount(static_cast<double>(report.shares.size())), ")\n",
+                      TextTable(rows, {0}), "\n");
 }
 
 // `domain`: empty where a group may have several.
@@ -235,8 +258,8 @@ std::string ReportText(const model::Report& report, const ReportOptions& options
   if (report.processes.empty())
     return absl::StrCat(Heading(report), "\n", Warnings(report.profile));
   return absl::StrCat(Heading(report), "\n", Processes(report), "\n", Totals(report.profile), "\n",
-                      OwnCode(report, options), TopSites(report, options), "\n", Lost(report), "\n",
-                      Cost(report), "\n", Warnings(report.profile));
+                      Shares(report, options), OwnCode(report, options), TopSites(report, options),
+                      "\n", Lost(report), "\n", Cost(report), "\n", Warnings(report.profile));
 }
 
 }  // namespace heapecho::output

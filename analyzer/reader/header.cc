@@ -67,6 +67,7 @@ void ReadHeader(const wire::FileHeader& header, model::Recording& recording,
   recording.budget = header.budget;
   recording.samples = header.samples;
   recording.threads_seen = header.threads_seen;
+  recording.threads_at_most = header.threads_at_most;
   recording.own_ns = header.own_ns;
   recording.cpu_ns = header.cpu_ns;
   recording.exit_status = header.exit_status;

@@ -44,6 +44,9 @@ void ReadEvents(Source& source, const Part& part, Events events, model::Recordin
                 Complaints& complaints);
 void ResolveStacks(model::Recording& recording, Complaints& complaints);
 
+// threads.cc
+void ReadThreads(Source& source, const Part& part, model::Recording& recording);
+
 // stacks.cc. ReadStacks before ReadNodes, since the process writes them the other way round.
 void ReadStacks(Source& source, const Part& part, uint32_t peak_mark, model::Recording& recording,
                 Complaints& complaints);

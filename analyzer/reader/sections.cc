@@ -35,6 +35,7 @@ constexpr Known kKnown[] = {
     {SectionKind::kEvents, "events", 1},
     {SectionKind::kHistory, "history", 0},
     {SectionKind::kChildren, "children", sizeof(wire::ChildRecord)},
+    {SectionKind::kThreads, "threads", sizeof(wire::ThreadRecord)},
 };
 
 const Known* FindKnown(uint32_t kind) {

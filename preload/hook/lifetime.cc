@@ -47,6 +47,8 @@ void BecomeChild() {
   }
   stack::BeginChild(g_state.totals, now);
   g_state.threads.store(0, kRelaxed);
+  g_state.threads_at_most.store(0, kRelaxed);
+  g_state.thread_table.AfterFork();
   g_state.own_ns.store(0, kRelaxed);
   g_state.cpu_ns.store(0, kRelaxed);
   g_state.controlled_ns.store(now, kRelaxed);
@@ -106,6 +108,7 @@ void Initialize() {
     stack::SetModuleSink(ModuleSeen);
     const bool whole = g_state.process.Initialize() && g_state.scratch.Initialize() &&
                        g_state.live.Initialize(layout.live) &&
+                       g_state.thread_table.Initialize(layout.threads) &&
                        g_state.code.Initialize(layout.code_bytes, CodeWritten) &&
                        g_state.interner.Initialize(layout.stacks, layout.native_nodes,
                                                    layout.python_nodes, MirrorOfStacks());

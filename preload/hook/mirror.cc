@@ -8,6 +8,7 @@
 #include "preload/hook/memory_look.h"
 #include "preload/hook/next.h"
 #include "preload/hook/state.h"
+#include "preload/hook/threads.h"
 #include "preload/sampler/poisson.h"
 
 namespace heapecho::hook {
@@ -63,6 +64,7 @@ void MirrorEverything(uint64_t now) {
     live::Block block;
     if (g_state.live.Look(slot, &block)) MirrorLiveSlot(slot);
   }
+  for (uint32_t record = 0; record < g_state.thread_table.used(); ++record) ThreadWritten(record);
   stack::ForEachModule([](const stack::Module& module, void*) { ModuleSeen(module); }, nullptr);
   for (uint32_t slot = 0; slot < recording::ChildLog::kSlots; ++slot) MirrorChild(slot);
   LookAtMemory(now);
@@ -137,6 +139,7 @@ void MirrorHeader(uint64_t now) {
   store(header->last_event_ns, now);
   store(header->interval_now, g_state.interval.load(kRelaxed));
   store(header->threads_seen, g_state.threads.load(kRelaxed));
+  store(header->threads_at_most, g_state.threads_at_most.load(kRelaxed));
   store(header->own_ns, g_state.own_ns.load(kRelaxed));
   store(header->cpu_ns, g_state.cpu_ns.load(kRelaxed));
   const stack::ProcessTotals& totals = g_state.totals;

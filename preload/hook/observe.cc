@@ -11,6 +11,7 @@
 #include "preload/hook/memory_look.h"
 #include "preload/hook/mirror.h"
 #include "preload/hook/state.h"
+#include "preload/hook/threads.h"
 #include "preload/sampler/interval.h"
 #include "preload/sampler/poisson.h"
 #include "preload/stack/capture_registers.h"
@@ -32,7 +33,9 @@ void SeedThread(ThreadState& thread) {
   thread.thread_id = static_cast<uint32_t>(base::Syscall(SYS_gettid));
   thread.ordinal = g_state.threads.fetch_add(1, kRelaxed);
   thread.bounds = {};
+  thread.record = 0;
   thread.epoch = g_state.epoch.load(kRelaxed);
+  LookAtThreads();
 }
 
 uint64_t NextGap(ThreadState& thread) {
@@ -86,6 +89,7 @@ void ControlInterval(uint64_t now) {
                                   cpu - cpu_before, g_state.smallest_interval.load(kRelaxed)),
         kRelaxed);
   }
+  LookAtThreads();
   g_state.recording.MirrorCounters();
   LookAtMemoryIfDue(now);
 }
@@ -134,6 +138,7 @@ __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t s
   if (interval == 0) return;
   const OwnTime own_time(thread);
   const uint64_t start = Now();
+  SawThread(thread, start);
   Scratch* scratch = g_state.scratch.Take();
   if (scratch == nullptr) {
     HEAPECHO_COUNT(no_scratch_buffer);

@@ -15,6 +15,7 @@
 #include "preload/recording/process.h"
 #include "preload/recording/procfs.h"
 #include "preload/recording/recording.h"
+#include "preload/recording/threads.h"
 #include "preload/stack/intern.h"
 #include "preload/stack/native_unwinder.h"
 #include "preload/stack/python.h"
@@ -48,9 +49,11 @@ struct State {
   stack::Interner interner;
   stack::ProcessTotals totals;
   live::LiveSet live;
+  recording::ThreadTable thread_table;
   base::ScratchPool<Scratch> scratch;
   std::atomic<uint32_t> epoch;              // of this process among its forefathers, from 1
   std::atomic<uint32_t> threads;            // seeded so far
+  std::atomic<uint32_t> threads_at_most;    // at once, when somebody looked
   std::atomic<uint64_t> interval;           // for gaps that are drawn from now on
   std::atomic<uint64_t> smallest_interval;  // raised by thinning
   std::atomic<uint64_t> own_ns;

@@ -37,6 +37,7 @@ Layout LayoutFor(uint64_t budget) {
   layout.python_nodes = layout.stacks * 2;
   layout.code_bytes = static_cast<uint32_t>(base::RoundUp(share / 8, base::kPageSize));
   layout.live = PowerOfTwoBelow(share / 2048);
+  layout.threads = static_cast<uint32_t>(share / 8192);
   layout.block_bytes = 32 << 10;
 
   uint64_t offset = wire::kHeaderSize;
@@ -60,6 +61,7 @@ Layout LayoutFor(uint64_t budget) {
   add(SectionKind::kPythonCode, 8, layout.code_bytes);
   add(SectionKind::kStacks, sizeof(wire::StackRecord), layout.stacks * sizeof(wire::StackRecord));
   add(SectionKind::kLive, sizeof(wire::LiveRecord), layout.live * sizeof(wire::LiveRecord));
+  add(SectionKind::kThreads, sizeof(wire::ThreadRecord), layout.threads * sizeof(wire::ThreadRecord));
   add(SectionKind::kHistory, 8, share / 16);
   add(SectionKind::kChildren, sizeof(wire::ChildRecord), ChildLog::kSlots * sizeof(wire::ChildRecord));
   add(SectionKind::kEvents, layout.block_bytes,

@@ -20,6 +20,7 @@ struct Layout {
   uint32_t python_nodes;  // the root included
   uint32_t code_bytes;    // for the records of Python code
   uint32_t live;          // blocks, a power of two
+  uint32_t threads;       // records of threads
   uint32_t block_bytes;   // of an event block
   uint32_t section_count;
   wire::Section sections[wire::kMaxSections];  // in order of offset; nothing committed yet
@@ -27,8 +28,8 @@ struct Layout {
   const wire::Section& Find(wire::SectionKind kind) const;  // must be there
 };
 
-// Of 64 MiB: a byte of stacks' totals, frames and live set in seven, kept places for code and history, the
-// rest events. `budget` is clamped to what the constants above allow. Sections begin on pages.
+// Of 64 MiB: a byte of stacks' totals, frames and live set in seven, kept places for code, threads and
+// history, the rest events. `budget` is clamped to what the constants above allow. Sections begin on pages.
 Layout LayoutFor(uint64_t budget);
 
 }  // namespace heapecho::recording

@@ -41,6 +41,22 @@ void StoreWords(void* to, const void* from, size_t words) {
   }
 }
 
+// Two threads that mirror one record may pass each other: whoever stores last must have read last, so each looks again
+// whether what it stored still is the truth.
+void MirrorLiveWords(void* to, const void* from, size_t words) {
+  auto* target = static_cast<uint64_t*>(to);
+  const auto* source = static_cast<const uint64_t*>(from);
+  for (size_t i = 0; i < words; ++i) {
+    uint64_t word = __atomic_load_n(&source[i], __ATOMIC_ACQUIRE);
+    for (;;) {
+      __atomic_store_n(&target[i], word, __ATOMIC_SEQ_CST);
+      const uint64_t now = __atomic_load_n(&source[i], __ATOMIC_SEQ_CST);
+      if (now == word) break;
+      word = now;
+    }
+  }
+}
+
 }  // namespace
 
 uint64_t DecideBudget(uint64_t configured, const char* directory) {
@@ -141,6 +157,7 @@ bool Recording::Fill(const Beginning& beginning, IdentityScratch& scratch) {
   python_nodes_ = SectionAt(SectionKind::kPythonNodes);
   stacks_ = SectionAt(SectionKind::kStacks);
   live_ = SectionAt(SectionKind::kLive);
+  threads_ = SectionAt(SectionKind::kThreads);
   module_bytes_.store(0, kRelaxed);
   g_ring_owner = this;
   ring_.Attach(memory_ + events.offset, events.size, layout_.block_bytes, PresentForRing);
@@ -254,21 +271,18 @@ void Recording::MirrorStack(uint32_t stack, const void* words) {
   if (!active() || stack >= layout_.stacks) return;
   char* target = stacks_ + size_t{stack} * sizeof(wire::StackRecord);
   if (!MakePresent(target, sizeof(wire::StackRecord))) return;
-  const auto* from = static_cast<const uint64_t*>(words);
-  auto* to = reinterpret_cast<uint64_t*>(target);
-  // Two threads that mirror one stack may pass each other: whoever stores last must have read last, so each
-  // looks again whether what it stored still is the truth.
-  constexpr size_t kWords = sizeof(wire::StackRecord) / 8;
-  for (size_t i = 0; i < kWords; ++i) {
-    uint64_t word = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
-    for (;;) {
-      __atomic_store_n(&to[i], word, __ATOMIC_SEQ_CST);
-      const uint64_t now = __atomic_load_n(&from[i], __ATOMIC_SEQ_CST);
-      if (now == word) break;
-      word = now;
-    }
-  }
+  MirrorLiveWords(target, words, sizeof(wire::StackRecord) / 8);
   Commit(SectionKind::kStacks, stack + 1);
+}
+
+void Recording::MirrorThread(uint32_t index, const wire::ThreadRecord& words) {
+  if (!active() || index >= layout_.threads) return;
+  char* target = threads_ + size_t{index} * sizeof words;
+  if (!MakePresent(target, sizeof words)) return;
+  constexpr size_t kWords = sizeof words / 8;
+  MirrorLiveWords(target + 8, reinterpret_cast<const char*>(&words) + 8, kWords - 1);
+  MirrorLiveWords(target, &words, 1);  // with its thread it is a record
+  Commit(SectionKind::kThreads, index + 1);
 }
 
 void Recording::MirrorLive(uint32_t slot, const wire::LiveRecord& record) {

@@ -62,6 +62,8 @@ class Recording {
   void ClearLive(uint32_t slot);
   // `bytes` of the log of Python code, whole records, at `offset` of it: they go to the same place in the file.
   void MirrorCode(size_t offset, const char* records, size_t bytes);
+  // `words`: the live words of a record, as MirrorStack() has them.
+  void MirrorThread(uint32_t index, const wire::ThreadRecord& words);
   // What was learnt about the process after the file had begun.
   void AppendIdentity(wire::IdentityKey key, const char* text);
   void AppendModule(const wire::ModuleRecord& record, const void* build_id, const char* path);
@@ -109,6 +111,7 @@ class Recording {
   char* python_nodes_ = nullptr;
   char* stacks_ = nullptr;
   char* live_ = nullptr;
+  char* threads_ = nullptr;
   std::atomic<bool> active_;
   std::atomic<uint32_t> module_bytes_;
   std::atomic<uint32_t> identity_bytes_;

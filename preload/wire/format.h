@@ -12,7 +12,7 @@
 //   child           A live record with neither check nor address is empty, its other words are of a block that
 //                   was freed. A block of events taken anew is not wiped: an event that is not valid, has a
 //                   check, and is older than the block's started_ns is of the block's life before
-//   stack           each word is valid by itself; words of one record may be one event apart
+//   stack, thread   each word is valid by itself; words of one record may be one event apart
 //   node            written once before anything refers to it; rewritten only after a fold (then the stacks
 //                   that referred to it are gone or younger, see StackRecord::first_seen_ns)
 //   logs            bytes beyond Section::committed do not exist
@@ -46,6 +46,7 @@ enum class SectionKind : uint32_t {
   kLive = 8,         // LiveRecord[]; any slot may be empty
   kEvents = 9,       // blocks of block_size bytes: BlockHeader, then EventRecord[]
   kHistory = 10,     // place kept
+  kThreads = 11,     // ThreadRecord[]
   kChildren = 12,    // ChildRecord[]; any slot may be empty
 };
 
@@ -127,6 +128,8 @@ struct FileHeader {
   uint64_t peak_rss;        // bytes, the kernel's high-water mark; 0: unknown, as the two below
   uint64_t cgroup_current;  // bytes
   uint64_t cgroup_limit;    // bytes, the lowest of the group and those above it; 0 also: none
+  uint32_t threads_at_most;  // the most threads at once, at the moments when somebody looked; 0: not known
+  uint32_t reserved1;
 };
 static_assert(sizeof(Section) == 32, "a recording's layout: raise kVersion (see the top of this file)");
 static_assert(offsetof(FileHeader, static_check) == 160, "a recording's layout: raise kVersion");
@@ -274,6 +277,16 @@ struct LiveRecord {
   uint64_t check;    // seed: the slot's index
 };
 static_assert(sizeof(LiveRecord) == 56, "a recording's layout: raise kVersion");
+
+// A thread that was sampled. Each word is valid by itself; a record whose thread is zero is none. The kernel uses the
+// ids of threads again: what `thread` did at a time belongs to its youngest record that is not younger than that.
+struct ThreadRecord {
+  uint32_t thread;   // kernel thread id
+  uint32_t ordinal;  // which of the process's threads that allocated, from 0
+  uint64_t first_seen_ns;
+  char name[16];     // the kernel's, as it was at one of the thread's events; NUL-padded
+};
+static_assert(sizeof(ThreadRecord) == 32, "a recording's layout: raise kVersion");
 
 enum class EventKind : uint8_t { kAllocate = 1, kFree = 2 };
 

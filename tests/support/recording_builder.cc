@@ -406,6 +406,13 @@ void RecordingBuilder::AddSection(uint32_t kind, uint32_t record_size, std::stri
   extra_.push_back({kind, record_size, std::string(bytes), committed});
 }
 
+void RecordingBuilder::PutThread(uint32_t id, uint32_t ordinal, uint64_t first_seen_ns,
+                                 std::string_view name) {
+  wire::ThreadRecord& record = threads_.emplace_back();
+  record = {.thread = id, .ordinal = ordinal, .first_seen_ns = first_seen_ns, .name = {}};
+  name.copy(record.name, sizeof record.name);
+}
+
 std::vector<RecordingBuilder::Placed> RecordingBuilder::PlaceSections() const {
   std::vector<Placed> placed;
   uint64_t offset = wire::kHeaderSize;
@@ -435,6 +442,7 @@ std::vector<RecordingBuilder::Placed> RecordingBuilder::PlaceSections() const {
   if (!code_.empty()) add(number(SectionKind::kPythonCode), 8, code_, code_.size());
   add_array(SectionKind::kStacks, stacks_);
   add_array(SectionKind::kLive, live_);
+  if (!threads_.empty()) add_array(SectionKind::kThreads, threads_);
   std::string blocks = blocks_;
   blocks.resize(block_sequence_ * block_size_);
   add(number(SectionKind::kEvents), block_size_, std::move(blocks), block_sequence_);

@@ -92,6 +92,9 @@ class RecordingBuilder {
   wire::NodeRecord& node(uint32_t index) { return nodes_[index]; }
   wire::StackRecord& stack(uint32_t index) { return stacks_[index]; }
 
+  // --- threads that were sampled, as they are; no section without any.
+  void PutThread(uint32_t id, uint32_t ordinal, uint64_t first_seen_ns, std::string_view name);
+
   // --- what happened. Times should not decrease. Blocks of the parent: Inherit, which writes no
   // event.
   void Allocate(const Sample& sample);
@@ -148,6 +151,7 @@ class RecordingBuilder {
   std::string code_;
   uint32_t code_count_ = 0;
   std::map<std::tuple<uint32_t, uint32_t, uint8_t>, uint32_t> stack_index_;  // (leaves, domain)
+  std::vector<wire::ThreadRecord> threads_;
   std::vector<wire::LiveRecord> live_;    // by slot; empty slots are zeros
   std::map<uint64_t, uint64_t> slot_of_;  // by address
   std::vector<uint64_t> free_slots_;      // taken again last first

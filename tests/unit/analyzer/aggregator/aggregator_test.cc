@@ -309,11 +309,36 @@ TEST_F(Filters, LeaveOtherProcessesOutOfTheSummary) {
 TEST_F(Filters, AddARootFrameThatSaysWhoseAStackIs) {
   EXPECT_THAT(BytesByStack(Aggregate({*one_}, {.by = By::kProcess}).profile),
               UnorderedElementsAre(Pair("app 101;f10", 1), Pair("app 101;f20", 2)));
-  EXPECT_THAT(
-      BytesByStack(Aggregate({*one_}, {.by = By::kThread}).profile),
-      UnorderedElementsAre(Pair("app 101 thread 101;f10", 1), Pair("app 101 thread 77;f20", 2)));
+  EXPECT_THAT(BytesByStack(Aggregate({*one_}, {.by = By::kThread}).profile),
+              UnorderedElementsAre(Pair("app 101;main thread;f10", 1),
+                                   Pair("app 101;f20 (app), thread 77;f20", 2)));
   EXPECT_THAT(BytesByStack(Aggregate({*one_}, {.by = By::kDomain}).profile),
               UnorderedElementsAre(Pair("malloc;f10", 1), Pair("arrow;f20", 2)));
+}
+
+TEST_F(Filters, SayWhatEachThatTheProfileIsToldApartByHas) {
+  const auto shares = [&](By by, model::Unit unit) {
+    std::vector<std::pair<std::string, double>> said;
+    for (const model::Share& share : Aggregate({*one_}, {.unit = unit, .by = by}).shares)
+      said.emplace_back(share.name, share.estimate.bytes);
+    return said;
+  };
+  EXPECT_THAT(shares(By::kNone, model::Unit::kBytes), IsEmpty());
+  EXPECT_THAT(shares(By::kDomain, model::Unit::kBytes),
+              ElementsAre(Pair("arrow", 2), Pair("malloc", 1)));
+  one_.AddBlock({1}, 0, 7);
+  EXPECT_THAT(
+      shares(By::kThread, model::Unit::kObjects),
+      ElementsAre(Pair("app 101 / main thread", 1), Pair("app 101 / f20 (app), thread 77", 2)));
+  EXPECT_EQ(Aggregate({*one_}, {.by = By::kThread}).by, "thread");
+}
+
+TEST(Aggregator, KeepsWhatWasInheritedApartFromAnyThread) {
+  InMemoryRecording child(2);
+  child->parent_id.bytes[0] = 1;
+  child.AddBlock(child.AddStack({0x10}), 10, 1).inherited = true;
+  EXPECT_THAT(BytesByStack(Aggregate({*child}, {.by = By::kThread}).profile),
+              UnorderedElementsAre(Pair("app 102;[before the fork];f10", 10)));
 }
 
 TEST_F(Filters, TellProcessesApartByHostAndThenByTime) {
@@ -333,6 +358,7 @@ TEST(Threads, OfWhatWasAllocatedComeFromTheEventsThatAreLeft) {
   InMemoryRecording recording(1);
   const model::StackId stack = recording.AddStack({0x10});
   recording->stacks[stack.value].allocated.bytes = 1000;
+  recording->threads = {{.id = 7, .name = "seven"}, {.id = 8, .name = "eight"}};
   for (const uint32_t thread : {7U, 7U, 8U}) {
     model::Event event;
     event.size = 50;
@@ -343,10 +369,12 @@ TEST(Threads, OfWhatWasAllocatedComeFromTheEventsThatAreLeft) {
   }
   recording->events.push_back(recording->events.back());
   recording->events.back().kind = model::Event::Kind::kFree;
-  const model::Profile profile =
-      Aggregate({*recording}, {.value = model::Value::kAllocated, .by = By::kThread}).profile;
-  EXPECT_THAT(BytesByStack(profile),
-              ElementsAre(Pair("app 101 thread 7;f10", 200), Pair("app 101 thread 8;f10", 100)));
+  const model::Report report =
+      Aggregate({*recording}, {.value = model::Value::kAllocated, .by = By::kThread});
+  EXPECT_THAT(report.processes[0].recording.threads, IsEmpty());
+  const model::Profile& profile = report.profile;
+  EXPECT_THAT(BytesByStack(profile), ElementsAre(Pair("app 101;eight, thread 8;f10", 100),
+                                                 Pair("app 101;seven, thread 7;f10", 200)));
   EXPECT_THAT(profile.warnings, ElementsAre(HasSubstr("30.0 % of the bytes allocated")));
 }
 

@@ -47,6 +47,13 @@ TEST_F(CheckValid, AcceptsAnEmptyOneWithItsRootAndItsUnknownStack) {
   EXPECT_EQ(empty.CheckValid(), "");
 }
 
+TEST_F(CheckValid, FindsThreadsThatAreOutOfOrder) {
+  recording_.threads = {{.id = 7, .first_seen_ns = 5}, {.id = 7, .first_seen_ns = 9}, {.id = 8}};
+  EXPECT_EQ(recording_.CheckValid(), "");
+  recording_.threads[0].first_seen_ns = 10;
+  ExpectWrong("thread 1 is out of order");
+}
+
 TEST_F(CheckValid, FindsAPythonFrameOfNoCode) {
   recording_.python_nodes[2].code = 2;
   ExpectWrong("Python node 2 has no such code");

@@ -424,5 +424,31 @@ TEST(Reader, SaysTheSameTwice) {
   EXPECT_THAT(recording.stacks, SizeIs(51));
 }
 
+TEST(Reader, ReadsThreadsByIdAndThenByAge) {
+  RecordingBuilder builder;
+  builder.header().threads_seen = 5;
+  builder.header().threads_at_most = 3;
+  builder.PutThread(101, 1, 300, "pool-worker-name");  // all that there is room for
+  builder.PutThread(0, 0, 0, "torn");                  // not yet written
+  builder.PutThread(100, 0, 100, "app");
+  builder.PutThread(101, 2, 200, "");
+  const model::Recording recording = Parse(builder);
+  EXPECT_EQ(recording.threads_seen, 5U);
+  EXPECT_EQ(recording.threads_at_most, 3U);
+  ASSERT_THAT(recording.threads, SizeIs(3));
+  EXPECT_EQ(recording.threads[0].id, 100U);
+  EXPECT_EQ(recording.threads[0].name, "app");
+  EXPECT_EQ(recording.threads[1].ordinal, 2U);
+  EXPECT_EQ(recording.threads[1].name, "");
+  EXPECT_EQ(recording.threads[2].first_seen_ns, 300U);
+  EXPECT_EQ(recording.threads[2].name, "pool-worker-name");
+}
+
+TEST(Reader, ReadsARecordingWithoutThreads) {
+  const model::Recording recording = Parse(RecordingBuilder());
+  EXPECT_THAT(recording.threads, IsEmpty());
+  EXPECT_EQ(recording.threads_at_most, 0U);
+}
+
 }  // namespace
 }  // namespace heapecho::reader

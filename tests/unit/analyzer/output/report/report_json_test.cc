@@ -82,6 +82,35 @@ TEST(ReportJson, SaysWhetherPythonFramesWereWalked) {
   EXPECT_FALSE(json::parse(ReportJson(GunicornReport()))["recordings"][0].contains("python"));
 }
 
+TEST(ReportJson, CountsThreadsAsFarAsTheyAreKnown) {
+  const json recordings = json::parse(ReportJson(GunicornReport()))["recordings"];
+  EXPECT_EQ(recordings[0]["threads"], json({{"seen", 1200}}));
+  EXPECT_EQ(recordings[1]["threads"], json({{"seen", 2400}, {"at_most", 4}}));
+}
+
+TEST(ReportJson, HasEachDomainThatWasUsedWithItsErrors) {
+  model::Report report = GunicornReport();
+  report.processes[1].live[1] = {
+      .bytes = 5000, .objects = 70, .bytes_variance = 900, .objects_variance = 16};
+  const json domains = json::parse(ReportJson(report))["recordings"][1]["domains"];
+  EXPECT_EQ(domains["python"]["live"],
+            json({{"bytes", 5000}, {"bytes_error", 30}, {"objects", 70}, {"objects_error", 4}}));
+  EXPECT_EQ(domains["python"]["peak"]["bytes"], 0);
+  EXPECT_TRUE(domains.contains("malloc"));
+  EXPECT_FALSE(domains.contains("mmap"));
+}
+
+TEST(ReportJson, SaysWhatEachThatItIsToldApartByHas) {
+  model::Report report = GunicornReport();
+  EXPECT_FALSE(json::parse(ReportJson(report)).contains("shares"));
+  report.by = "thread";
+  report.shares = {{"gunicorn 4101 / loop (a.py), 40 threads", {.bytes = 4000, .objects = 4}}};
+  const json parsed = json::parse(ReportJson(report));
+  EXPECT_EQ(parsed["by"], "thread");
+  EXPECT_EQ(parsed["shares"][0]["name"], "gunicorn 4101 / loop (a.py), 40 threads");
+  EXPECT_EQ(parsed["shares"][0]["bytes"], 4000);
+}
+
 TEST(ReportJson, ListsAsManySitesAsAsked) {
   EXPECT_EQ(json::parse(ReportJson(GunicornReport(), 1))["sites"].size(), 1U);
   EXPECT_EQ(json::parse(ReportJson(GunicornReport(), 0))["sites"].size(), 0U);

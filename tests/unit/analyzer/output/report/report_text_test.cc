@@ -66,6 +66,26 @@ TEST(ReportText, ShowsAFunctionThatCallsItselfOnceWhateverTheLines) {
   EXPECT_THAT(ReportText(report), HasSubstr("shop::leak(int) (_shop.so) leak.cc:88, 2 times\n"));
 }
 
+TEST(ReportText, SaysWhatEachThatItIsToldApartByHas) {
+  model::Report report = GunicornReport();
+  EXPECT_THAT(ReportText(report), Not(HasSubstr("\nBy ")));
+  report.by = "thread";
+  report.shares = {
+      {"gunicorn 4101 / loop (a.py), 40 threads", {.bytes = 408.5 * (1 << 20), .objects = 4}},
+      {"gunicorn 4101 / main thread", {.bytes = 100, .objects = 1}}};
+  EXPECT_THAT(
+      ReportText(report, {.top = 1}),
+      HasSubstr(
+          "By thread (1 of 2)\n"
+          "  50.0 %  408 MiB ± 0 B  4 ± 0 objects  gunicorn 4101 / loop (a.py), 40 threads\n\n"));
+}
+
+TEST(ReportText, SplitsTheTotalByDomain) {
+  model::Report report = GunicornReport();
+  report.profile.domains[1] = {.bytes = 81.7 * (1 << 20), .objects = 100000};
+  EXPECT_THAT(ReportText(report), HasSubstr("\n  python   10.0 %  81.7 MiB"));
+}
+
 TEST(ReportText, SaysWhatRecordingCost) {
   model::Report report = GunicornReport();
   report.processes[0].recording.own_ns = 250'000'000;

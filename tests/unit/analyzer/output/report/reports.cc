@@ -42,6 +42,8 @@ model::ProcessSummary MakeProcess(uint8_t id, uint32_t pid, uint32_t ppid,
   recording.last_event_ns = recording.begin_ns + seconds * kSecond;
   recording.interval_now = 524288;
   recording.samples = 1000U * id;
+  recording.threads_seen = 1200U * id;
+  recording.threads_at_most = 4U * (id - 1U);  // 0: not known
   recording.disk_bytes = 65536U * id;
   recording.live = process.live[0];
   recording.peak = process.peak[0];
