@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
@@ -164,6 +165,11 @@ std::vector<std::string> WarningsOf(const model::Recording& recording) {
   }
   if (const std::string& walk = recording.identity.python_walk; !walk.empty() && walk != "full")
     warnings.push_back(absl::StrCat("Python's frames are not in the stacks: ", walk));
+  for (const std::string& library : recording.identity.arrow) {
+    if (!absl::EndsWith(library, ": recorded")) {
+      warnings.push_back(absl::StrCat("Arrow's memory is not wholly in the picture: ", library));
+    }
+  }
   for (const std::string& note : recording.identity.notes) warnings.push_back(note);
   return warnings;
 }

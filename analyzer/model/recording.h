@@ -157,6 +157,7 @@ struct Identity {
       library_version;
   std::string python_version;  // "3.11.7"; empty: no interpreter was met
   std::string python_walk;     // "full", or "native-only: " and why; empty: not decided
+  std::vector<std::string> arrow;  // each libarrow met: "libarrow.so.2100: recorded", or what is not and why
   std::vector<std::string> command;
   std::vector<std::string> environment;  // NAME=VALUE
   std::vector<std::string> notes;

@@ -167,6 +167,7 @@ void DumpIdentity(const model::Identity& identity, Writer& out) {
   }
   line("python", identity.python_version);
   line("python_walk", identity.python_walk);
+  for (const std::string& library : identity.arrow) line("arrow", library);
   line("library_version", identity.library_version);
   for (const std::string& note : identity.notes) line("note", note);
 }

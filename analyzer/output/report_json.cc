@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "analyzer/output/json_parts.h"
+#include "absl/strings/str_split.h"
 #include "analyzer/output/report.h"
 #include "analyzer/output/report_times.h"
 
@@ -56,6 +57,19 @@ Json PythonOf(const model::Identity& identity) {
   return json;
 }
 
+// "library: state", or "library: state: " and why.
+Json ArrowOf(const model::Identity& identity) {
+  Json libraries = Json::array();
+  for (const std::string& line : identity.arrow) {
+    const std::vector<std::string> parts = absl::StrSplit(line, absl::MaxSplits(": ", 2));
+    Json library{{"library", parts[0]}};
+    if (parts.size() > 1) library["state"] = parts[1];
+    if (parts.size() > 2) library["reason"] = parts[2];
+    libraries.push_back(std::move(library));
+  }
+  return libraries;
+}
+
 Json ToJson(const model::ProcessSummary& process) {
   const model::Recording& recording = process.recording;
   const model::Identity& identity = recording.identity;
@@ -91,6 +105,7 @@ Json ToJson(const model::ProcessSummary& process) {
   json["threads"] = {{"seen", recording.threads_seen}};
   if (recording.threads_at_most != 0) json["threads"]["at_most"] = recording.threads_at_most;
   if (!identity.python_version.empty()) json["python"] = PythonOf(identity);
+  if (!identity.arrow.empty()) json["arrow"] = ArrowOf(identity);
   return json;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The identity log and the counters: words and names to the model.
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -86,6 +87,12 @@ void Take(wire::IdentityKey key, std::string_view value, model::Identity& identi
       break;
     case wire::IdentityKey::kPythonWalk:
       identity.python_walk = value;
+      break;
+    case wire::IdentityKey::kArrow:
+      // A library that arrived while the file began may have been told twice.
+      if (std::find(identity.arrow.begin(), identity.arrow.end(), value) == identity.arrow.end()) {
+        Append(value, identity.arrow, complaints);
+      }
       break;
     case wire::IdentityKey::kNote:
       Append(value, identity.notes, complaints);

@@ -32,6 +32,13 @@ bool ParsePythonFrames(const char* text, bool* walk) {
   return *walk || strcmp(text, "native") == 0;
 }
 
+bool ParseArrow(const char* text, Arrow* arrow) {
+  *arrow = strcmp(text, "off") == 0     ? Arrow::kOff
+           : strcmp(text, "pools") == 0 ? Arrow::kPools
+                                        : Arrow::kAll;
+  return *arrow != Arrow::kAll || strcmp(text, "auto") == 0;
+}
+
 template <size_t kRoom>
 bool ParseText(const char* text, char (*out)[kRoom]) {
   const size_t length = strlen(text);
@@ -55,6 +62,9 @@ struct kShort {
 };
 struct kPythonFrames {
   static bool Parse(const char* text, bool* out) { return ParsePythonFrames(text, out); }
+};
+struct kArrow {
+  static bool Parse(const char* text, Arrow* out) { return ParseArrow(text, out); }
 };
 struct kText {
   template <size_t kRoom>

@@ -8,6 +8,9 @@ namespace heapecho::base {
 
 inline constexpr uint64_t kAuto = 0;
 
+// What is recorded of Arrow.
+enum class Arrow : uint8_t { kAll, kPools, kOff };
+
 struct Options {
   char directory[512];  // absolute, NUL-terminated
   uint64_t interval;    // bytes; kAuto
@@ -16,6 +19,7 @@ struct Options {
   bool keep_short;
   bool notice;          // tell on stderr of workers that were killed
   bool python;          // walk Python frames where that is possible
+  Arrow arrow;
   char only[512];       // names separated by commas; empty: all
   bool disable;
 };

@@ -37,4 +37,18 @@ class Guard {
   const int error_;
 };
 
+// While one is alive, what this thread allocates is neither counted down nor sampled: for what a
+// pool asks malloc for when the pool's own block has been counted. Sampled blocks are still
+// removed.
+class Uncounted {
+ public:
+  Uncounted() : countdown_(t_state.countdown) { t_state.countdown = kParked; }
+  ~Uncounted() { t_state.countdown = countdown_; }
+  Uncounted(const Uncounted&) = delete;
+  Uncounted& operator=(const Uncounted&) = delete;
+
+ private:
+  const uint64_t countdown_;
+};
+
 }  // namespace heapecho::hook

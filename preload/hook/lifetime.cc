@@ -8,6 +8,7 @@
 #include "preload/base/counters.h"
 #include "preload/base/log.h"
 #include "preload/hook/memory_look.h"
+#include "preload/hook/arrow.h"
 #include "preload/hook/mirror.h"
 #include "preload/hook/next.h"
 #include "preload/hook/state.h"
@@ -128,6 +129,7 @@ void Initialize() {
     }
   }
   g_state.ready.store(!g_state.options.disable, std::memory_order_release);  // pairs with IsOurs
+  if (!g_state.options.disable) LookForArrow();  // one that the program is linked to
   errno = error;
 }
 
@@ -151,6 +153,7 @@ void AfterForkInChild() {
     g_state.child_pending.store(true, kRelaxed);
     g_state.process.Claim();
   }
+  ArrowAfterFork();
   t_state.guarded = false;
   t_state.countdown = 0;
 }

@@ -6,6 +6,7 @@
 
 #include "preload/base/log.h"
 #include "preload/hook/memory_look.h"
+#include "preload/hook/arrow.h"
 #include "preload/hook/next.h"
 #include "preload/hook/state.h"
 #include "preload/hook/threads.h"
@@ -185,6 +186,8 @@ void BeginFile(uint64_t now) {
   if (!g_state.file.compare_exchange_strong(due, kFileRefused, kRelaxed))
     return;  // another thread is at it
   const char* const walk = g_state.python.verdict();
+  size_t arrows = 0;
+  while (ArrowFact(arrows) != nullptr) ++arrows;
   const recording::Trouble trouble =
       g_state.recording.Begin({.directory = g_state.options.directory,
                                .budget = g_state.budget,
@@ -197,7 +200,8 @@ void BeginFile(uint64_t now) {
                                          .allocator_path = AllocatorPath(),
                                          .library_version = HEAPECHO_VERSION,
                                          .python_version = g_state.python.version(),
-                                         .python_walk = walk}});
+                                         .python_walk = walk,
+                                         .arrow = ArrowFact}});
   if (trouble.what != nullptr) {
     char number[32] = " (errno ";
     *recording::FormatDecimal(number + strlen(number), static_cast<uint64_t>(trouble.error)) = ')';
@@ -207,6 +211,9 @@ void BeginFile(uint64_t now) {
   }
   if (walk == nullptr && g_state.python.verdict() != nullptr) {  // decided meanwhile
     PythonChanged(wire::IdentityKey::kPythonWalk, g_state.python.verdict());
+  }
+  while (const char* const fact = ArrowFact(arrows++)) {
+    g_state.recording.AppendIdentity(wire::IdentityKey::kArrow, fact);
   }
   MirrorEverything(now);
   g_state.file.store(kFileBegun, std::memory_order_release);  // pairs with ReleaseMirroredCode

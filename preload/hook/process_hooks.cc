@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fork, exec, exit and dlclose, exported: each tells lifetime.h and forwards; and the library's constructor.
+// fork, exec and exit, exported: each tells lifetime.h and forwards; and the library's constructor.
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include "preload/hook/child_hooks.h"
 #include "preload/hook/children.h"
 #include "preload/hook/export.h"
+#include "preload/hook/library_hooks.h"
 #include "preload/hook/lifetime.h"
 #include "preload/hook/next.h"
 #include "preload/hook/next_function.h"
@@ -24,7 +25,6 @@ NEXT(fexecve, int (*)(int, char* const*, char* const*));
 NEXT(execveat, int (*)(int, const char*, char* const*, char* const*, int));
 NEXT(_exit, void (*)(int));
 NEXT(quick_exit, void (*)(int));
-NEXT(dlclose, int (*)(void*));
 #undef NEXT
 
 // So that a call from a vforked child or a signal handler finds them found.
@@ -37,7 +37,7 @@ void ResolveAll() {
   g_execveat.get();
   g__exit.get();
   g_quick_exit.get();
-  g_dlclose.get();
+  ResolveLibraryFunctions();
 }
 
 // A libc that is older than the function has none.
@@ -72,7 +72,8 @@ pid_t Fork(NextFunction<pid_t (*)()>& next) {
   __builtin_unreachable();
 }
 
-// Called among the last of exit's handlers, since it is registered first; main's return comes here too.
+// Called among the last of exit's handlers, since it is registered first; main's return comes here
+// too.
 void OnExit(int status, void*) { ProcessExits(status); }
 
 __attribute__((constructor)) void Constructor() {
@@ -106,21 +107,21 @@ HEAPECHO_EXPORT int execvpe(const char* file, char* const argv[], char* const en
 HEAPECHO_EXPORT int fexecve(int fd, char* const argv[], char* const environment[]) {
   return Exec(g_fexecve, fd, argv, environment);
 }
-HEAPECHO_EXPORT int execveat(int directory, const char* path, char* const argv[], char* const environment[],
-                             int flags) {
+HEAPECHO_EXPORT int execveat(int directory, const char* path, char* const argv[],
+                             char* const environment[], int flags) {
   return Exec(g_execveat, directory, path, argv, environment, flags);
 }
 
 // The variadic ones: their arguments as an array on the stack, as the caller's own are.
-#define COUNT_ARGUMENTS(first)                            \
-  size_t count = 1;                                       \
-  va_list list;                                           \
-  va_start(list, first);                                  \
-  while (va_arg(list, const char*) != nullptr) ++count;   \
-  va_end(list);                                           \
+#define COUNT_ARGUMENTS(first)                                                   \
+  size_t count = 1;                                                              \
+  va_list list;                                                                  \
+  va_start(list, first);                                                         \
+  while (va_arg(list, const char*) != nullptr) ++count;                          \
+  va_end(list);                                                                  \
   char* argv[count + 1]; /* NOLINT: bounded by the caller's own argument list */ \
-  argv[0] = const_cast<char*>(first);                     \
-  va_start(list, first);                                  \
+  argv[0] = const_cast<char*>(first);                                            \
+  va_start(list, first);                                                         \
   for (size_t i = 1; i <= count; ++i) argv[i] = va_arg(list, char*)
 
 HEAPECHO_EXPORT int execl(const char* path, const char* first, ...) {
@@ -143,10 +144,3 @@ HEAPECHO_EXPORT int execle(const char* path, const char* first, ...) {
 HEAPECHO_EXPORT void _exit(int status) { ExitNow(g__exit, status); }
 HEAPECHO_EXPORT void _Exit(int status) { ExitNow(g__exit, status); }
 HEAPECHO_EXPORT void quick_exit(int status) { ExitNow(g_quick_exit, status); }
-
-HEAPECHO_EXPORT int dlclose(void* handle) {
-  LibraryMayGo();
-  const int result = g_dlclose.get()(handle);
-  LibraryWent();
-  return result;
-}

@@ -22,7 +22,8 @@ struct ThreadState {
   uint32_t epoch;      // of the process it was seeded in; another one: seed again
   uint16_t record;     // of the table of threads, from 1; 0: none yet; UINT16_MAX: it was full
   uint8_t events;      // sampled events so far, modulo 256; every so many one is timed
-  uint8_t domain;      // wire::Domain in whose name malloc is asked (Asking)
+  uint8_t opening;  // dlopens under way in this thread, of those that are called (library_hooks.cc)
+  uint8_t domain;   // wire::Domain in whose name malloc is asked (Asking)
   bool
       guarded;  // inside a slow path: allocations are not sampled, sampled blocks are still removed
 };

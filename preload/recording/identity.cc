@@ -111,6 +111,11 @@ size_t CollectIdentity(const StaticFacts& facts, IdentityScratch& scratch, char*
   writer.Add(IdentityKey::kLibraryVersion, facts.library_version);
   writer.Add(IdentityKey::kPython, facts.python_version);
   writer.Add(IdentityKey::kPythonWalk, facts.python_walk);
+  for (size_t i = 0; facts.arrow != nullptr; ++i) {
+    const char* const fact = facts.arrow(i);
+    if (fact == nullptr) break;
+    writer.Add(IdentityKey::kArrow, fact);
+  }
 
   const size_t end = ReadSmallFile("/proc/self/environ", text, sizeof scratch.text);
   for (size_t at = 0; at < end; at += strlen(text + at) + 1) {

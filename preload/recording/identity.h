@@ -17,6 +17,7 @@ struct StaticFacts {
   const char* library_version;
   const char* python_version;  // of the interpreter in this process
   const char* python_walk;     // IdentityKey::kPythonWalk
+  const char* (*arrow)(size_t index);  // IdentityKey::kArrow; null beyond the last
 };
 
 // Scratch memory for collecting; too large for a caller's stack.

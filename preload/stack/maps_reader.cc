@@ -49,6 +49,7 @@ bool Parse(const char* text, size_t length, MapsLine* line) {
   line->start = start;
   line->end = end;
   line->readable = cursor.at[0] == 'r';
+  line->writable = cursor.at[1] == 'w';
   line->executable = cursor.at[2] == 'x';
   cursor.at += 5;
   if (!cursor.Number(16, ' ', &line->offset) || !cursor.Number(16, ':', &major) ||

@@ -9,7 +9,7 @@ namespace heapecho::stack {
 
 struct MapsLine {
   uintptr_t start, end;
-  bool readable, executable;
+  bool readable, writable, executable;
   uint64_t offset;
   uint64_t device, inode;
   const char* path;  // not NUL-terminated; "" for anonymous memory; valid until the next call

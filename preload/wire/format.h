@@ -154,6 +154,7 @@ enum class IdentityKey : uint16_t {
   kPythonWalk = 14,     // "full", or "native-only: " and why
   kLibraryVersion = 15, // heapecho's own
   kNote = 16,           // a sentence for the reader of the report
+  kArrow = 17,          // one record for each libarrow: its file's name, and "recorded" or "not recorded: " and why
 };
 
 struct IdentityRecord {  // followed by `length` bytes, padded to 8

@@ -26,7 +26,7 @@ INTERPOSED = {
     "a process's life": """fork _Fork execve execv execvp execvpe fexecve execveat execl execlp execle
         _exit _Exit quick_exit""",
     "others' ends": "wait wait3 wait4 waitpid waitid kill killpg tgkill sigqueue pidfd_send_signal",
-    "libraries that go": "dlclose",
+    "libraries that come and go": "dlopen dlclose",
 }
 
 

@@ -40,6 +40,7 @@ TEST(Options, HaveTheDefaultsOfTheTable) {
   EXPECT_EQ(options.keep, uint64_t{2} << 30);
   EXPECT_FALSE(options.keep_short);
   EXPECT_TRUE(options.python);
+  EXPECT_EQ(options.arrow, Arrow::kAll);
   EXPECT_STREQ(options.only, "");
   EXPECT_FALSE(options.disable);
 }
@@ -51,6 +52,7 @@ TEST(Options, TakeEachVariable) {
                                 {"HEAPECHO_KEEP", "100M"},
                                 {"HEAPECHO_SHORT", "keep"},
                                 {"HEAPECHO_PYTHON", "native"},
+                                {"HEAPECHO_ARROW", "off"},
                                 {"HEAPECHO_ONLY", "gunicorn,python3"},
                                 {"HEAPECHO_DISABLE", "1"}});
   EXPECT_STREQ(options.directory, "/data/rec");
@@ -59,6 +61,8 @@ TEST(Options, TakeEachVariable) {
   EXPECT_EQ(options.keep, 100u << 20);
   EXPECT_TRUE(options.keep_short);
   EXPECT_FALSE(options.python);
+  EXPECT_EQ(options.arrow, Arrow::kOff);
+  EXPECT_EQ(Read({{"HEAPECHO_ARROW", "pools"}}).arrow, Arrow::kPools);
   EXPECT_STREQ(options.only, "gunicorn,python3");
   EXPECT_TRUE(options.disable);
 }
@@ -97,7 +101,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Nonsense{"HEAPECHO_INTERVAL", "12Q", "auto"}, Nonsense{"HEAPECHO_BUDGET", "-1", "auto"},
                     Nonsense{"HEAPECHO_BUDGET", "99999999999999999999", "auto"},
                     Nonsense{"HEAPECHO_KEEP", "auto", "2GiB"}, Nonsense{"HEAPECHO_SHORT", "yes", "drop"}, Nonsense{"HEAPECHO_DISABLE", "2", "0"},
-                    Nonsense{"HEAPECHO_PYTHON", "full", "auto"}));
+                    Nonsense{"HEAPECHO_PYTHON", "full", "auto"},
+                    Nonsense{"HEAPECHO_ARROW", "1", "auto"}));
 
 TEST(ParseSize, TakesBytesAndPowersOf1024) {
   const std::map<std::string, uint64_t> sizes = {
