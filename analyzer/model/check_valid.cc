@@ -150,6 +150,36 @@ std::string CheckEvents(const Recording& recording) {
   return "";
 }
 
+std::string CheckHistory(const Recording& recording) {
+  const HistoryPoint* previous = nullptr;
+  for (size_t i = 0; i < recording.history.size(); ++i) {
+    const HistoryPoint& point = recording.history[i];
+    const auto wrong = [i](const char* what) {
+      return absl::StrCat("point ", i, " of the history ", what);
+    };
+    if (point.from_ns > point.time_ns) return wrong("ends before it starts");
+    if (previous != nullptr && previous->time_ns >= point.from_ns) return wrong("is out of order");
+    if (point.time_ns > recording.last_event_ns) return wrong("is younger than the last event");
+    if (!IsSound(point.live) || !IsSound(point.allocated) || !IsSound(point.freed) ||
+        !IsSound(point.live_most) || !IsSound(point.unlisted_live) ||
+        !IsSound(point.unlisted_most)) {
+      return wrong("has amounts that are no numbers");
+    }
+    for (const double live : point.domain_live)
+      if (!IsSound(live)) return wrong("has amounts that are no numbers");
+    for (size_t k = 0; k < point.stacks.size(); ++k) {
+      const HistoryPoint::Held& held = point.stacks[k];
+      if (held.stack.value >= recording.stacks.size()) return wrong("names no such stack");
+      if (k != 0 && point.stacks[k - 1].stack.value >= held.stack.value)
+        return wrong("has stacks out of order");
+      if (!IsSound(held.bytes) || !IsSound(held.bytes_variance))
+        return wrong("has amounts that are no numbers");
+    }
+    previous = &point;
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string Recording::CheckValid() const {
@@ -170,6 +200,7 @@ std::string Recording::CheckValid() const {
   if (wrong.empty()) wrong = CheckLive(*this);
   if (wrong.empty()) wrong = CheckThreads(threads);
   if (wrong.empty()) wrong = CheckEvents(*this);
+  if (wrong.empty()) wrong = CheckHistory(*this);
   return wrong;
 }
 

@@ -135,6 +135,36 @@ struct Thread {
   std::string name{};    // the kernel's: the process's unless somebody named the thread
 };
 
+// A moment of the process's life, and what it held then. Amounts are bytes unless they say otherwise.
+struct HistoryPoint {
+  uint64_t from_ns = 0;  // it stands for the time from here on,
+  uint64_t merged = 1;   //   and for so many points that were taken in it
+  uint64_t time_ns = 0;  // monotonic, as all times here but the two below
+  uint64_t realtime_ns = 0, boottime_ns = 0;
+  bool rss_known = false, cgroup_known = false;
+  uint64_t rss_anon = 0, rss_file = 0, rss_shmem = 0, swap = 0;
+  uint64_t cgroup_current = 0;
+  uint64_t cgroup_limit = 0;      // 0: none
+  uint64_t cgroup_oom_kills = 0;  // so far
+  uint64_t rss_most = 0, cgroup_most = 0;  // highest since from_ns
+  double live_most = 0;
+  Estimate live{};                // whole process; objects_variance is not recorded: zero
+  double allocated = 0, freed = 0;  // since the process began
+  std::array<double, 4> domain_live{};
+  uint64_t samples = 0, dropped = 0, own_ns = 0, cpu_ns = 0;
+  uint64_t interval = 0;
+  uint32_t threads = 0;           // 0: unknown
+  struct Held {
+    StackId stack{};
+    double bytes = 0;
+    double bytes_variance = 0;
+  };
+  std::vector<Held> stacks;       // those that held most, and those that grew most; by id, unique
+  double unlisted_live = 0;       // what all the others held
+  double unlisted_most = 0;       // none of the others held more
+  uint64_t rss() const { return rss_anon + rss_file + rss_shmem; }
+};
+
 struct Counter {
   std::string name{};
   uint64_t value = 0;
@@ -193,6 +223,7 @@ struct Recording {
   std::vector<Thread> threads;              // by id, then first_seen_ns
   std::vector<LiveBlock> live_blocks;
   std::vector<Event> events;  // by time; those of one moment in the order of writing
+  std::vector<HistoryPoint> history;  // by time, no two of one moment; none lies within a later one's time
   uint64_t torn_live = 0, torn_events = 0;  // records that a kill or damage left incomplete
   std::vector<std::string> warnings;        // what was wrong with the file, in words
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "analyzer/output/dump.h"
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -271,6 +272,32 @@ void DumpEvents(const std::vector<model::Event>& events, Writer& out) {
   }
 }
 
+void DumpHistory(const std::vector<model::HistoryPoint>& history, Writer& out) {
+  for (const model::HistoryPoint& point : history) {
+    out.Begin("point").Add("time_ns", point.time_ns).Add("from_ns", point.from_ns);
+    out.Add("merged", point.merged);
+    out.Add("realtime_ns", point.realtime_ns).Add("boottime_ns", point.boottime_ns);
+    out.Add("rss_anon", point.rss_anon).Add("rss_file", point.rss_file);
+    out.Add("rss_shmem", point.rss_shmem).Add("swap", point.swap).Add("rss_most", point.rss_most);
+    out.Add("cgroup_current", point.cgroup_current).Add("cgroup_limit", point.cgroup_limit);
+    out.Add("cgroup_most", point.cgroup_most).Add("cgroup_oom_kills", point.cgroup_oom_kills);
+    out.AddEstimate("live", point.live).AddReal("live_most", point.live_most);
+    for (size_t i = 0; i < point.domain_live.size(); ++i) {
+      out.AddReal(absl::StrCat("live_", model::DomainName(static_cast<model::Domain>(i))),
+                  point.domain_live[i]);
+    }
+    out.AddReal("allocated", point.allocated).AddReal("freed", point.freed);
+    out.Add("samples", point.samples).Add("dropped", point.dropped).Add("own_ns", point.own_ns);
+    out.Add("cpu_ns", point.cpu_ns).Add("interval", point.interval).Add("threads", point.threads);
+    out.AddReal("unlisted", point.unlisted_live).AddReal("unlisted_most", point.unlisted_most);
+    out.Add("stacks", uint64_t{point.stacks.size()}).End();
+    for (const model::HistoryPoint::Held& held : point.stacks) {
+      out.Begin("  held").Add("stack", held.stack.value).AddReal("bytes", held.bytes);
+      out.AddReal("bytes_error", std::sqrt(held.bytes_variance)).End();
+    }
+  }
+}
+
 }  // namespace
 
 void Dump(const model::Recording& recording, absl::FunctionRef<void(absl::string_view)> write) {
@@ -291,6 +318,7 @@ void Dump(const model::Recording& recording, absl::FunctionRef<void(absl::string
   DumpThreads(recording.threads, out);
   DumpLive(recording.live_blocks, out);
   DumpEvents(recording.events, out);
+  DumpHistory(recording.history, out);
   for (const std::string& warning : recording.warnings) {
     out.Begin("warning").AddWord("text", warning).End();
   }

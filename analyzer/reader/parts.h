@@ -47,6 +47,10 @@ void ResolveStacks(model::Recording& recording, Complaints& complaints);
 // threads.cc
 void ReadThreads(Source& source, const Part& part, model::Recording& recording);
 
+// history.cc. Stack ids are those of the file until ResolveStacks() has seen all stacks.
+void ReadHistory(Source& source, const Part& part, model::Recording& recording,
+                 Complaints& complaints);
+
 // stacks.cc. ReadStacks before ReadNodes, since the process writes them the other way round.
 void ReadStacks(Source& source, const Part& part, uint32_t peak_mark, model::Recording& recording,
                 Complaints& complaints);

@@ -75,6 +75,7 @@ absl::StatusOr<model::Recording> Parse(Source& source, const std::string& name, 
   ReadEvents(source, sections.Find(SectionKind::kEvents), events, recording, complaints);
   ReadLive(source, sections.Find(SectionKind::kLive), recording, complaints);
   ReadThreads(source, sections.Find(SectionKind::kThreads), recording);
+  ReadHistory(source, sections.Find(SectionKind::kHistory), recording, complaints);
   ReadStacks(source, sections.Find(SectionKind::kStacks), header.peak_mark, recording, complaints);
   ReadNodes(source, sections.Find(SectionKind::kNativeNodes), recording, complaints);
   ReadPythonNodes(source, sections.Find(SectionKind::kPythonNodes), recording, complaints);

@@ -182,6 +182,21 @@ void ResolveStacks(model::Recording& recording, Complaints& complaints) {
       event.stack = {wire::kUnknownStack};  // of a stack that was folded since; no damage
     }
   }
+  for (model::HistoryPoint& point : recording.history) {
+    // The same for points: what they hold of such stacks is not listed any more.
+    const auto gone = [&](const model::HistoryPoint::Held& held) {
+      if (!exists(held.stack)) {
+        complaints.Count("points of the history name a stack that is not there");
+      } else if (point.time_ns >= recording.stacks[held.stack.value].first_seen_ns) {
+        return false;
+      }
+      point.unlisted_live += held.bytes;
+      point.unlisted_most = std::max(point.unlisted_most, held.bytes);
+      return true;
+    };
+    point.stacks.erase(std::remove_if(point.stacks.begin(), point.stacks.end(), gone),
+                       point.stacks.end());
+  }
 }
 
 }  // namespace heapecho::reader

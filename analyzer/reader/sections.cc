@@ -16,11 +16,12 @@ constexpr uint64_t kPage = 4096;
 // A block's sequence and a record's index in it share a word, see wire::EventSeed.
 constexpr uint32_t kSmallestBlock = 1024;
 constexpr uint32_t kLargestBlock = 64u << 20;
+constexpr uint32_t kLargestPoint = 1u << 20;
 
 struct Known {
   SectionKind kind;
   const char* name;
-  uint32_t record_size;  // 0: a log; 1: blocks
+  uint32_t record_size;  // 0: a log; 1: of the recording's own choice
 };
 
 constexpr Known kKnown[] = {
@@ -33,7 +34,7 @@ constexpr Known kKnown[] = {
     {SectionKind::kStacks, "stacks", sizeof(wire::StackRecord)},
     {SectionKind::kLive, "live", sizeof(wire::LiveRecord)},
     {SectionKind::kEvents, "events", 1},
-    {SectionKind::kHistory, "history", 0},
+    {SectionKind::kHistory, "history", 1},
     {SectionKind::kChildren, "children", sizeof(wire::ChildRecord)},
     {SectionKind::kThreads, "threads", sizeof(wire::ThreadRecord)},
 };
@@ -61,6 +62,12 @@ const char* WhyNot(const wire::Section& section, const Known* known) {
     const bool possible =
         section.record_size >= kSmallestBlock && section.record_size <= kLargestBlock;
     return possible ? nullptr : "has blocks of an impossible size";
+  }
+  if (known->kind == SectionKind::kHistory) {
+    const bool possible = section.record_size >= sizeof(wire::HistoryPoint) &&
+                          section.record_size <= kLargestPoint && section.record_size % 8 == 0;
+    // Before there was a history its place was kept.
+    return possible || section.committed == 0 ? nullptr : "has points of an impossible size";
   }
   return section.record_size == known->record_size ? nullptr : "has records of an unknown size";
 }

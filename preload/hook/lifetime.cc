@@ -55,6 +55,7 @@ void BecomeChild() {
   g_state.controlled_ns.store(now, kRelaxed);
   g_state.controlled_own_ns.store(0, kRelaxed);
   g_state.children.Clear();
+  g_state.history.Clear();
   g_state.looked_ns.store(0, kRelaxed);
   g_state.file.store(kFileDue, kRelaxed);
   g_state.epoch.fetch_add(1, kRelaxed);
@@ -110,6 +111,7 @@ void Initialize() {
     const bool whole = g_state.process.Initialize() && g_state.scratch.Initialize() &&
                        g_state.live.Initialize(layout.live) &&
                        g_state.thread_table.Initialize(layout.threads) &&
+                       g_state.history.Initialize(layout) &&
                        g_state.code.Initialize(layout.code_bytes, CodeWritten) &&
                        g_state.interner.Initialize(layout.stacks, layout.native_nodes,
                                                    layout.python_nodes, MirrorOfStacks());

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// The last look at the process's memory and its control group, in the recording's header: how near to its limit it
-// was when it ended.
+// A look at the process's memory and its control group: the recording's header says what was seen
+// last, how near to its limit the process was when it ended, and the history keeps it with the
+// stacks that held most.
 //
-// No lock: where a look is under way, another one is left out. Allocates nothing, errno stays. Some 50 us a look.
+// No lock: where a look is under way, another one is left out. Allocates nothing, errno stays. Some
+// 50 us a look, and a tenth of a millisecond more where there are many stacks; its time is added to
+// own_ns.
 #pragma once
 
 #include <cstdint>
 
 namespace heapecho::hook {
 
-// At most once a second; every 100 ms where the group is above 85 % of its limit.
-void LookAtMemoryIfDue(uint64_t now);
+// After an event: looks once a second (where the process has used too little CPU time in it for
+// that, in ten), five times as often where the group is above 85 % of its limit; also after 2 % of
+// live growth, and at a request of more than 1 % of the limit. `request`: its bytes; 0: it was a
+// free.
+void LookAtMemoryIfDue(uint64_t now, uint64_t request);
 void LookAtMemory(uint64_t now);
 
-// The most memory this program had resident; 0: unknown. Not getrusage's word, which is carried over
-// exec: a small tool that a large service runs would look large.
+// The most memory this program had resident; 0: unknown.
 uint64_t PeakRssBytes();
 
 }  // namespace heapecho::hook

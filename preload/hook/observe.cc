@@ -91,7 +91,6 @@ void ControlInterval(uint64_t now) {
   }
   LookAtThreads();
   g_state.recording.MirrorCounters();
-  LookAtMemoryIfDue(now);
 }
 
 // What an event costs, for the automatic interval. CPU time of the thread, since on a busy machine
@@ -132,17 +131,18 @@ uint32_t IntervalOfSample(ThreadState& thread, size_t size) {
   return interval;
 }
 
-__attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t size,
-                                      wire::Domain domain) {
+// Gives the moment of the sample; 0: there is none.
+__attribute__((noinline)) uint64_t Sample(ThreadState& thread, void* block, size_t size,
+                                          wire::Domain domain) {
   const uint32_t interval = IntervalOfSample(thread, size);
-  if (interval == 0) return;
+  if (interval == 0) return 0;
   const OwnTime own_time(thread);
   const uint64_t start = Now();
   SawThread(thread, start);
   Scratch* scratch = g_state.scratch.Take();
   if (scratch == nullptr) {
     HEAPECHO_COUNT(no_scratch_buffer);
-    return;
+    return 0;
   }
   stack::Registers registers;
   stack::CaptureRegisters(&registers);
@@ -208,10 +208,12 @@ __attribute__((noinline)) void Sample(ThreadState& thread, void* block, size_t s
   }
   ControlInterval(start);
   MirrorHeader(start);
+  return start;
 }
 
-// A sampled block is gone: out of the totals, out of the mirror, its slot free for the next.
-void Freed(const live::Block& block, uint32_t slot) {
+// A sampled block is gone: out of the totals, out of the mirror, its slot free for the next. Gives the
+// moment.
+uint64_t Freed(const live::Block& block, uint32_t slot) {
   const OwnTime own_time(t_state);
   const uint64_t now = Now();
   stack::Interner::Use use(g_state.interner);
@@ -235,6 +237,7 @@ void Freed(const live::Block& block, uint32_t slot) {
                         .reserved = 0,
                         .check = 0});
   MirrorHeader(now);
+  return now;
 }
 
 }  // namespace
@@ -263,7 +266,7 @@ __attribute__((noinline)) void* AllocatedSlow(void* block, size_t size, wire::Do
     }
   }
   if (domain == wire::Domain::kMalloc) domain = static_cast<wire::Domain>(thread.domain);
-  Sample(thread, block, size, domain);
+  if (const uint64_t now = Sample(thread, block, size, domain)) LookAtMemoryIfDue(now, size);
   guard.SetCountdown(NextGap(thread));
   return block;
 }
@@ -286,7 +289,7 @@ Reallocation BeginReallocation(void* block) {
 void EndReallocation(const Reallocation& reallocation, bool freed) {
   Guard guard(t_state);
   if (freed) {
-    Freed(reallocation.block, reallocation.slot);
+    LookAtMemoryIfDue(Freed(reallocation.block, reallocation.slot), 0);
     return;
   }
   // Back in, under a slot of its own: totals never changed.

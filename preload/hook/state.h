@@ -12,6 +12,7 @@
 #include "preload/base/scratch_pool.h"
 #include "preload/live/live_set.h"
 #include "preload/recording/child_log.h"
+#include "preload/recording/history.h"
 #include "preload/recording/process.h"
 #include "preload/recording/procfs.h"
 #include "preload/recording/recording.h"
@@ -44,6 +45,7 @@ struct State {
   recording::ProcessPage process;
   recording::Recording recording;
   recording::ChildLog children;
+  recording::History history;
   stack::Python python;
   stack::CodeTable code;
   stack::Interner interner;

@@ -16,6 +16,14 @@ uint32_t PowerOfTwoBelow(uint64_t value) {
   return power;
 }
 
+// 512 stacks a point and some 500 points where there is room; at the smallest budget an eighth of them,
+// and 190 points: of a long run more points say more than longer lists.
+uint32_t HistorySlotBytes(uint64_t bytes) {
+  uint32_t stacks = 512;
+  while (stacks > 64 && bytes / (stacks * sizeof(wire::HistoryStack)) < 256) stacks /= 2;
+  return static_cast<uint32_t>(sizeof(wire::HistoryPoint) + stacks * sizeof(wire::HistoryStack));
+}
+
 }  // namespace
 
 const wire::Section& Layout::Find(SectionKind kind) const {
@@ -62,7 +70,9 @@ Layout LayoutFor(uint64_t budget) {
   add(SectionKind::kStacks, sizeof(wire::StackRecord), layout.stacks * sizeof(wire::StackRecord));
   add(SectionKind::kLive, sizeof(wire::LiveRecord), layout.live * sizeof(wire::LiveRecord));
   add(SectionKind::kThreads, sizeof(wire::ThreadRecord), layout.threads * sizeof(wire::ThreadRecord));
-  add(SectionKind::kHistory, 8, share / 16);
+  layout.history_slot_bytes = HistorySlotBytes(share / 16);
+  layout.history_slots = static_cast<uint32_t>(share / 16 / layout.history_slot_bytes);
+  add(SectionKind::kHistory, layout.history_slot_bytes, share / 16);
   add(SectionKind::kChildren, sizeof(wire::ChildRecord), ChildLog::kSlots * sizeof(wire::ChildRecord));
   add(SectionKind::kEvents, layout.block_bytes,
       (budget - offset) / layout.block_bytes * layout.block_bytes);

@@ -22,6 +22,8 @@ struct Layout {
   uint32_t live;          // blocks, a power of two
   uint32_t threads;       // records of threads
   uint32_t block_bytes;   // of an event block
+  uint32_t history_slots;       // points of the history
+  uint32_t history_slot_bytes;  // of one, with the stacks that it lists
   uint32_t section_count;
   wire::Section sections[wire::kMaxSections];  // in order of offset; nothing committed yet
 

@@ -373,6 +373,14 @@ void Recording::AppendIdentity(wire::IdentityKey key, const char* text) {
   Commit(SectionKind::kIdentity, end);
 }
 
+char* Recording::HistorySlot(uint32_t slot) {
+  if (!active() || slot >= layout_.history_slots) return nullptr;
+  char* const target = SectionAt(SectionKind::kHistory) + size_t{slot} * layout_.history_slot_bytes;
+  if (!MakePresent(target, layout_.history_slot_bytes)) return nullptr;
+  Commit(SectionKind::kHistory, slot + 1);
+  return target;
+}
+
 void Recording::MirrorCounters() {
   if (!active()) return;
   auto* counters = reinterpret_cast<wire::CounterRecord*>(SectionAt(SectionKind::kCounters));

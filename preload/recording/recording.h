@@ -74,6 +74,9 @@ class Recording {
   // `record` as ChildLog::Look() gave it, with its check.
   void MirrorChild(uint32_t slot, const wire::ChildRecord& record);
 
+  // Where the point of the history in this slot stands, present; null where it cannot be written to.
+  char* HistorySlot(uint32_t slot);
+
   // The header's words after static_check, for the caller to store into; null while not active.
   wire::FileHeader* header();
 

@@ -45,7 +45,7 @@ enum class SectionKind : uint32_t {
   kStacks = 7,       // StackRecord[]; index 0 is kUnknownStack
   kLive = 8,         // LiveRecord[]; any slot may be empty
   kEvents = 9,       // blocks of block_size bytes: BlockHeader, then EventRecord[]
-  kHistory = 10,     // place kept
+  kHistory = 10,     // slots of record_size bytes: HistoryPoint, then HistoryStack[]; any slot may be empty
   kThreads = 11,     // ThreadRecord[]
   kChildren = 12,    // ChildRecord[]; any slot may be empty
 };
@@ -350,6 +350,63 @@ struct ChildRecord {
 };
 static_assert(sizeof(ChildRecord) == 88, "a recording's layout: raise kVersion");
 
+// What one stack held at a point of the history.
+struct HistoryStack {
+  uint32_t stack;
+  float live_variance;  // of live_bytes, bytes^2
+  uint64_t live_bytes;  // fixed point
+};
+static_assert(sizeof(HistoryStack) == 16);
+
+enum HistoryFlags : uint32_t {
+  kHistoryRssKnown = 1,
+  kHistoryCgroupKnown = 2,
+  kHistoryOomKillsKnown = 4,
+};
+
+// One moment of the process's life, in slots of no order: sort by time_ns. When the slots are full, a point is merged
+// into its later neighbour, which then also stands for the time before it. So a point has two parts, each valid by a
+// check of its own: the moment, which is written once, and what it covers, which a merge rewrites, each time in the
+// older one of two places: valid is the one that has merged more. A point that lies within what a later one covers has
+// been merged into it.
+struct HistoryCover {
+  uint64_t from_ns;      // the point stands for the time from here on to its time_ns
+  uint64_t merged;       // for so many points
+  uint64_t rss_most;     // bytes, the highest of rss_anon + rss_file + rss_shmem of these
+  uint64_t cgroup_most;  // bytes, of cgroup_current
+  uint64_t live_most;    // fixed point, of live_bytes
+  uint64_t check;        // seed: the point's time_ns
+};
+struct HistoryPoint {
+  HistoryCover covers[2];
+
+  uint64_t time_ns;
+  uint64_t realtime_ns;
+  uint64_t boottime_ns;
+  uint64_t rss_anon, rss_file, rss_shmem, swap;  // bytes, /proc/self/status
+  uint64_t cgroup_current, cgroup_limit;         // bytes; limit 0: none
+  uint64_t cgroup_oom_kills;
+  uint64_t live_bytes, live_objects;             // fixed point, as in the header
+  uint64_t allocated_bytes, freed_bytes;
+  double live_variance;                          // bytes^2
+  uint64_t domain_live[8];                       // fixed point bytes, by Domain
+  uint64_t samples;
+  uint64_t dropped;        // samples lost, of every kind
+  uint64_t own_ns, cpu_ns;
+  uint64_t interval;       // bytes
+  uint64_t unlisted_live;  // fixed point: live bytes of all stacks that are not listed
+  uint64_t unlisted_most;  // fixed point: no stack that is not listed holds more
+  uint64_t growth_from_ns; // the listed ones are those that hold most, and those that grew most since then
+  uint32_t threads;        // of the process; 0: unknown
+  uint32_t flags;          // HistoryFlags
+  uint32_t stack_count;    // HistoryStack records behind this
+  uint32_t reserved0;
+  uint64_t reserved[4];
+  uint64_t check;          // HistoryCheck(): word for word, seed: the slot's index
+};
+static_assert(sizeof(HistoryPoint) == 400, "a recording's layout: raise kVersion");
+static_assert(offsetof(HistoryPoint, time_ns) == 96, "a recording's layout: raise kVersion");
+
 // A 64-bit check over whole words, never zero. Not a defence against malice: it tells a record that is
 // complete from one that a kill or an overwriting neighbour tore.
 inline constexpr uint64_t CheckWords(const uint64_t* words, size_t count, uint64_t seed) {
@@ -368,6 +425,22 @@ inline uint64_t CheckOf(const Record& record, uint64_t seed) {
   uint64_t words[sizeof(Record) / 8];
   __builtin_memcpy(words, &record, sizeof(Record));
   return CheckWords(words, sizeof(Record) / 8 - 1, seed);
+}
+
+// The check of a point's moment and of the stacks behind it.
+inline uint64_t HistoryCheck(const HistoryPoint& point, const HistoryStack* stacks, uint64_t slot) {
+  const auto* bytes = reinterpret_cast<const char*>(&point);
+  uint64_t check = slot, word;
+  for (size_t at = offsetof(HistoryPoint, time_ns); at < offsetof(HistoryPoint, check); at += 8) {
+    __builtin_memcpy(&word, bytes + at, 8);
+    check = CheckWords(&word, 1, check);
+  }
+  for (uint32_t i = 0; i < point.stack_count; ++i) {
+    uint64_t words[2];
+    __builtin_memcpy(words, &stacks[i], sizeof words);
+    check = CheckWords(words, 2, check);
+  }
+  return check;
 }
 
 inline constexpr uint64_t EventSeed(uint64_t block_sequence, uint64_t index) {
