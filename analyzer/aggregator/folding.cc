@@ -135,6 +135,12 @@ constexpr absl::string_view kStart[] = {
     "__clone3",
 };
 
+// Of greenlet's extension module, whose file begins with kGreenletModule: in 2.0 and later, before.
+constexpr absl::string_view kGreenletModule = "_greenlet.";
+constexpr absl::string_view kGreenletStart[] = {"greenlet::UserGreenlet::inner_bootstrap",
+                                                "greenlet::UserGreenlet::g_initialstub",
+                                                "g_initialstub"};
+
 template <size_t n>
 bool IsIn(const absl::string_view (&names)[n], absl::string_view name) {
   return std::any_of(std::begin(names), std::end(names), [name](absl::string_view entry) {
@@ -165,10 +171,17 @@ Role RoleOf(const model::Frame& frame, const std::set<std::string>& interpreters
   const absl::string_view function = frame.function;
   const absl::string_view name = function.substr(0, function.find_first_of(".@"));
   if (IsIn(kStart, name)) return Role::kStart;
+  if (absl::StartsWith(frame.module, kGreenletModule) &&
+      IsIn(kGreenletStart, name.substr(0, name.find('('))))
+    return Role::kGreenletStart;
   if (!interpreters.contains(frame.module)) return Role::kOther;
   if (absl::StartsWith(name, "0x")) return Role::kNameless;
   if (IsIn(kNativeImportNames, name)) return Role::kNativeImport;
   return IsIn(kPlumbing, name) ? Role::kPlumbing : Role::kInterpreter;
+}
+
+bool IsGreenlets(const std::vector<Role>& roles) {
+  return std::find(roles.begin(), roles.end(), Role::kGreenletStart) != roles.end();
 }
 
 std::vector<uint32_t> Fold(const std::vector<Role>& roles, Native native, bool internals) {
@@ -176,14 +189,18 @@ std::vector<uint32_t> Fold(const std::vector<Role>& roles, Native native, bool i
   const auto last = std::find_if(roles.rbegin(), roles.rend(), IsPythonRole);
   const auto outermost = static_cast<size_t>(first - roles.begin());
   const auto innermost = static_cast<size_t>(roles.rend() - last) - 1;
+  // Where the stack itself begins.
+  const auto greenlet = std::find(roles.rbegin(), roles.rend(), Role::kGreenletStart);
+  const auto start = static_cast<size_t>(roles.rend() - greenlet);
   std::vector<uint32_t> shown;
   if (first == roles.end()) {
-    for (uint32_t i = 0; i < roles.size(); ++i) shown.push_back(i);
+    for (auto i = static_cast<uint32_t>(start); i < roles.size(); ++i) shown.push_back(i);
     return shown;
   }
   for (uint32_t i = 0; i < roles.size(); ++i) {
     const bool inside = i > innermost;
     if (!IsPythonRole(roles[i])) {
+      if (i < start) continue;
       if (native == Native::kNone || (native == Native::kLeaf && !inside)) continue;
     }
     bool import = false;
@@ -191,6 +208,7 @@ std::vector<uint32_t> Fold(const std::vector<Role>& roles, Native native, bool i
       switch (roles[i]) {
         case Role::kOther:
         case Role::kPython:
+        case Role::kGreenletStart:
           break;
         case Role::kInterpreter:
           if (i < outermost) continue;

@@ -27,7 +27,8 @@ enum class Role : uint8_t {
   kNameless,      // the interpreter's, and its file has no name for it
   kPythonImport,  // importlib's
   kNativeImport,  // the interpreter's own part of an import
-  kStart,         // how a process or a thread gets to its first function
+  kStart,          // how a process or a thread gets to its first function
+  kGreenletStart,  // the same of a greenlet
 };
 
 // `interpreters`: file names of the modules in which Python was evaluated; functions of other
@@ -44,8 +45,11 @@ Role RoleOf(const model::Frame& frame, const std::set<std::string>& interpreters
 //          of the interpreter's, and what starts a process or thread
 //   leaf   of that, Python frames and the native ones inside of the innermost
 //   none   of that, Python frames
+// A greenlet's stack begins at its innermost kGreenletStart: native frames outside of that are what
+// lies in memory there, of other greenlets or of none, and are left out whatever is asked for.
 // with a run of import machinery as one frame. With `internals` nothing is left out for what it is,
 // and nothing collapses.
+bool IsGreenlets(const std::vector<Role>& roles);
 inline constexpr uint32_t kImportFrame = UINT32_MAX;
 std::vector<uint32_t> Fold(const std::vector<Role>& roles, Native native, bool internals);
 

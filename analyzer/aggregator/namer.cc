@@ -101,7 +101,7 @@ void Namer::NameNative(const std::map<uint64_t, std::vector<uint32_t>>& places,
   }
 }
 
-void Namer::Append(const Leaves& leaves, Native native, bool internals,
+bool Namer::Append(const Leaves& leaves, Native native, bool internals,
                    std::vector<model::FrameId>* frames) {
   const std::vector<MergedStacks::Node>& nodes = merged_.nodes();
   const auto is_boundary = [&](uint32_t node) {
@@ -136,6 +136,7 @@ void Namer::Append(const Leaves& leaves, Native native, bool internals,
   for (const uint32_t shown : Fold(stack_roles_, native, internals))
     frames->push_back(
         {shown == kImportFrame ? InternSynthetic(std::string(kImport)) : ids_[shown]});
+  return IsGreenlets(stack_roles_);
 }
 
 std::vector<const model::Frame*> Namer::Frames(const std::vector<model::FrameId>& ids) const {

@@ -37,8 +37,8 @@ class Namer {
   uint32_t InternSynthetic(std::string name);
 
   // Appends a stack, root first: both kinds of frames in the order that model::PythonNode tells,
-  // folded.
-  void Append(const Leaves& leaves, Native native, bool internals,
+  // folded. Whether it is a greenlet's, which begins where the native walk finds no more.
+  bool Append(const Leaves& leaves, Native native, bool internals,
               std::vector<model::FrameId>* frames);
 
   // Those of ids that are not final yet.

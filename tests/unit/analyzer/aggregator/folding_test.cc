@@ -104,6 +104,28 @@ TEST(Fold, MakesARunOfImportMachineryOneFrame) {
   EXPECT_THAT(Fold(roles, Native::kNone, true), ElementsAre(0, 3, 5, 7, 9));
 }
 
+TEST(RoleOf, KnowsWhereAGreenletBegins) {
+  const std::string module = "_greenlet.cpython-311-x86_64-linux-gnu.so";
+  for (const char* name : {"greenlet::UserGreenlet::inner_bootstrap(_greenlet*, _object*)",
+                           "greenlet::UserGreenlet::g_initialstub(void*)", "g_initialstub"}) {
+    EXPECT_EQ(NativeRole(name, module), Role::kGreenletStart) << name;
+    EXPECT_EQ(NativeRole(name, "libother.so"), Role::kOther) << name;
+  }
+  EXPECT_EQ(NativeRole("greenlet::UserGreenlet::g_switch()", module), Role::kOther);
+}
+
+TEST(Fold, LeavesOutNativeFramesOutsideOfAGreenletWhateverIsAskedFor) {
+  const std::vector<Role> roles = {Role::kPython, Role::kOther,         Role::kGreenletStart,
+                                   Role::kOther,  Role::kGreenletStart, Role::kOther,
+                                   Role::kPython, Role::kOther};
+  EXPECT_THAT(Fold(roles, Native::kFull, false), ElementsAre(0, 5, 6, 7));
+  EXPECT_THAT(Fold(roles, Native::kFull, true), ElementsAre(0, 5, 6, 7));
+  EXPECT_THAT(Fold({Role::kOther, Role::kGreenletStart, Role::kOther}, Native::kFull, false),
+              ElementsAre(2));
+  EXPECT_TRUE(IsGreenlets(roles));
+  EXPECT_FALSE(IsGreenlets(kCallStack));
+}
+
 TEST(Fold, KeepsImportFunctionsThatAllocate) {
   EXPECT_THAT(Fold({Role::kPython, Role::kNativeImport, Role::kOther}, Native::kFull, false),
               ElementsAre(0, 1, 2));
