@@ -444,15 +444,15 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
     if (state.options.by == By::kThread) add(thread_labels[key.thread.value]);
     if (state.options.by == By::kDomain) add(model::DomainName(key.domain));
     std::vector<model::FrameId> frames;
-    const bool greenlets = namer.Append({key.leaf, key.python_leaf}, state.options.native,
-                                        state.options.internals, &frames);
+    const bool whole = namer.Append({key.leaf, key.python_leaf}, state.options.native,
+                                    state.options.internals, &frames);
     if (state.options.by == By::kView) {
       std::string view = ViewOf(namer.Frames(frames));
       add(view.empty() ? "[no request]" : std::move(view));
     }
     if (key.flags & Key::kUnknownStack) add("[unknown stack]");
     if (key.flags & Key::kTruncated) add("[stack truncated]");
-    if (key.flags & Key::kBroken && !greenlets) add("[stack broken]");
+    if (key.flags & Key::kBroken && !whole) add("[stack broken]");
     sample.frames.insert(sample.frames.end(), frames.begin(), frames.end());
     sample.domain = key.domain;
     sample.estimate = total.estimate;

@@ -122,6 +122,7 @@ bool Namer::Append(const Leaves& leaves, Native native, bool internals,
       locations_.push_back(nodes[node].location.value);
     }
   }
+  const bool goes_on = python != 0;
   while (python != 0) take_group();
 
   ids_.clear();
@@ -136,7 +137,7 @@ bool Namer::Append(const Leaves& leaves, Native native, bool internals,
   for (const uint32_t shown : Fold(stack_roles_, native, internals))
     frames->push_back(
         {shown == kImportFrame ? InternSynthetic(std::string(kImport)) : ids_[shown]});
-  return IsGreenlets(stack_roles_);
+  return goes_on || IsGreenlets(stack_roles_);
 }
 
 std::vector<const model::Frame*> Namer::Frames(const std::vector<model::FrameId>& ids) const {

@@ -37,7 +37,8 @@ class Namer {
   uint32_t InternSynthetic(std::string name);
 
   // Appends a stack, root first: both kinds of frames in the order that model::PythonNode tells,
-  // folded. Whether it is a greenlet's, which begins where the native walk finds no more.
+  // folded. Whether it is whole although the native walk broke: where Python's frames go on to the
+  // thread's first one, and of a greenlet, which begins where the walk finds no more.
   bool Append(const Leaves& leaves, Native native, bool internals,
               std::vector<model::FrameId>* frames);
 

@@ -19,6 +19,7 @@ using ::heapecho::testing::LineByInstruction;
 using ::heapecho::testing::NameByAddress;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 // Everything that is there, so that the order alone is looked at.
 const Options kWhole = {.internals = true};
@@ -76,6 +77,21 @@ TEST(PythonFrames, WithoutTheirNativeOnesAreTheOutermost) {
       100, 1);
   EXPECT_THAT(StacksOf(Aggregate({*recording}, kWhole).profile),
               ElementsAre("f:1;f:2;f10;f:3;f30"));
+}
+
+TEST(PythonFrames, MakeABrokenWalkWholeWhereTheyGoOnOutsideOfIt) {
+  InMemoryRecording recording(1);
+  const uint32_t code = recording.AddCode("f", "/app.py");
+  // As of code that a JIT made, which no native walk gets over.
+  const model::StackId goes_on =
+      recording.AddMixedStack({{0x10}, {0x20, true}, {0x30}}, {{code, 1}, {code, 2}});
+  const model::StackId does_not = recording.AddMixedStack({{0x10}, {0x20, true}}, {{code, 3}});
+  for (const model::StackId stack : {goes_on, does_not}) {
+    recording->stacks[stack.value].broken = true;
+    recording.AddBlock(stack, 100, 1);
+  }
+  EXPECT_THAT(StacksOf(Aggregate({*recording}, kWhole).profile),
+              UnorderedElementsAre("f:1;f10;f:2;f30", "[stack broken];f10;f:3"));
 }
 
 TEST(PythonFrames, LeaveAnEvaluationThatHasNoneAsItIs) {
