@@ -16,11 +16,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "analyzer/aggregator/ends.h"
+#include "analyzer/aggregator/findings.h"
 #include "analyzer/aggregator/merged_stacks.h"
 #include "analyzer/aggregator/namer.h"
 #include "analyzer/aggregator/sites.h"
 #include "analyzer/aggregator/threads.h"
+#include "analyzer/aggregator/top_site.h"
 #include "analyzer/aggregator/view.h"
+#include "analyzer/aggregator/workers.h"
 
 namespace heapecho::aggregator {
 namespace {
@@ -182,6 +186,7 @@ struct Aggregator::State {
   void FindBroughtBefore(const model::Recording& recording, Bulk* bulk);
   void AddLive(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process);
+  void AddTopStack(const Bulk& bulk, const model::Recording& recording);
   void AddAllocateEvents(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   Key KeyOf(const Bulk& bulk, model::StackId stack, MergedStacks::Importer* importer,
             uint32_t process, ThreadId thread) const;
@@ -203,6 +208,12 @@ struct Aggregator::State {
   std::set<BlockKey> inherited_blocks;             // counted in `inherited`
   std::set<model::RecordingId> ids;
   std::vector<model::ProcessSummary> processes;
+  struct Top {
+    Leaves leaves;
+    Estimate estimate;
+  };
+  std::vector<std::optional<Top>> tops;      // by process
+  std::vector<model::Recording> bystanders;  // not asked for; they may know how others ended
   std::vector<std::string> warnings;
   double event_bytes = 0, allocated_bytes = 0;  // how much of what was allocated the events cover
 };
@@ -303,13 +314,29 @@ void Aggregator::State::AddAllocateEvents(const Bulk& bulk, const model::Recordi
   }
 }
 
+void Aggregator::State::AddTopStack(const Bulk& bulk, const model::Recording& recording) {
+  const std::optional<TopStack> top =
+      FindTopStack(bulk.stacks, bulk.live_blocks, bulk.python_nodes, bulk.python_code);
+  tops.emplace_back();
+  if (!top || top->stack == model::StackId{}) return;
+  MergedStacks::Importer importer(&merged, bulk.FramesOf(recording));
+  const model::Stack& stack = bulk.StackOf(top->stack);
+  tops.back() = {
+      {importer.ImportNative(stack.native_leaf), importer.ImportPython(stack.python_leaf)},
+      top->estimate};
+}
+
 Aggregator::Aggregator(Options options) : state_(std::make_unique<State>(std::move(options))) {}
 Aggregator::~Aggregator() = default;
 
 void Aggregator::Add(model::Recording recording, model::ProcessState process_state) {
   State& state = *state_;
   const Where& where = state.options.where;
-  if (!Agrees(where.pids, recording.pid) || !Agrees(where.hosts, recording.identity.host)) return;
+  if (!Agrees(where.pids, recording.pid) || !Agrees(where.hosts, recording.identity.host)) {
+    const Bulk left_out(&recording);
+    state.bystanders.push_back(std::move(recording));
+    return;
+  }
   if (!recording.id.IsZero() && !state.ids.insert(recording.id).second) {
     state.warnings.push_back(
         absl::StrCat(recording.file, ": the same recording was given before; left out"));
@@ -329,7 +356,8 @@ void Aggregator::Add(model::Recording recording, model::ProcessState process_sta
   }
   recording.threads.clear();
   model::ProcessSummary summary;
-  summary.state = process_state;
+  summary.end.state = process_state;
+  state.AddTopStack(bulk, recording);
   summary.recording = std::move(recording);
   Summarize(bulk, &summary);
   state.processes.push_back(std::move(summary));
@@ -430,7 +458,15 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
   Namer namer(state.merged);
   std::vector<Leaves> stacks;
   for (const auto& [key, total] : entries) stacks.push_back({key.leaf, key.python_leaf});
+  for (const auto& top : state.tops)
+    if (top) stacks.push_back(top->leaves);
   namer.Name(stacks, symbolize, python_lines, progress);
+  for (size_t i = 0; i < state.tops.size(); ++i) {
+    std::vector<model::FrameId> frames;
+    if (state.tops[i]) namer.Append(state.tops[i]->leaves, Native::kFull, false, &frames);
+    if (!frames.empty())
+      state.processes[i].top_site = {TellingFrame(namer.Frames(frames)), state.tops[i]->estimate};
+  }
   const std::vector<std::string> labels = state.ProcessLabels();
   std::vector<std::string> thread_labels;
   if (state.options.by == By::kThread) thread_labels = state.ThreadLabels(entries, &namer);
@@ -485,6 +521,9 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
                      };
                      return key(a.recording) < key(b.recording);
                    });
+  JoinEnds(state.bystanders, &report.processes);
+  report.workers = FindWorkers(report.processes);
+  report.findings = FindFindings(report);
   if (state.options.by != By::kNone) {
     report.by = ByName(state.options.by);
     report.shares = SharesOf(profile, state.options.by == By::kThread ? 2 : 1, state.options.unit);

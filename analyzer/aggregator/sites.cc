@@ -169,16 +169,21 @@ bool IsNameless(const model::Frame& frame) {
   return frame.kind == model::Frame::Kind::kNative && absl::StartsWith(frame.function, "0x");
 }
 
-model::FrameId InterestingFrame(const model::Profile& profile, const model::Sample& sample) {
-  const bool python =
-      std::any_of(sample.frames.begin(), sample.frames.end(), [&](model::FrameId id) {
-        return profile.frames[id.value].kind == model::Frame::Kind::kPython;
-      });
-  for (auto id = sample.frames.rbegin(); id != sample.frames.rend(); ++id) {
-    const model::Frame& frame = profile.frames[id->value];
-    if (!IsPlumbing(frame) && !(python && IsNameless(frame))) return *id;
+// The innermost that is no plumbing: an index into `frames`, root first.
+size_t InterestingFrame(const std::vector<const model::Frame*>& frames) {
+  const bool python = std::any_of(frames.begin(), frames.end(), [](const model::Frame* frame) {
+    return frame->kind == model::Frame::Kind::kPython;
+  });
+  for (size_t i = frames.size(); i-- > 0;) {
+    if (!IsPlumbing(*frames[i]) && !(python && IsNameless(*frames[i]))) return i;
   }
-  return sample.frames.back();
+  return frames.size() - 1;
+}
+
+model::FrameId InterestingFrame(const model::Profile& profile, const model::Sample& sample) {
+  std::vector<const model::Frame*> frames;
+  for (const model::FrameId id : sample.frames) frames.push_back(&profile.frames[id.value]);
+  return sample.frames[InterestingFrame(frames)];
 }
 
 // Code that has no file because a person or another program passed it as text.
@@ -252,6 +257,12 @@ bool IsOwnCode(const model::Frame& frame) {
        {"/site-packages/", "/dist-packages/", "/lib/python3", "/lib64/python3"})
     if (absl::StrContains(file, place)) return false;
   return !absl::StrContains(file, "/bin/") || absl::EndsWith(file, ".py");
+}
+
+const model::Frame& TellingFrame(const std::vector<const model::Frame*>& frames) {
+  const auto own = std::find_if(frames.rbegin(), frames.rend(),
+                                [](const model::Frame* frame) { return IsOwnCode(*frame); });
+  return own != frames.rend() ? **own : *frames[InterestingFrame(frames)];
 }
 
 std::vector<model::SiteGroup> GroupSites(const model::Profile& profile, model::Unit unit) {

@@ -23,6 +23,10 @@ bool IsPlumbing(const model::Frame& frame);
 // installed package, of a console script, or without a file.
 bool IsOwnCode(const model::Frame& frame);
 
+// The frame of a stack (root first, not empty) that a person would name it by: the innermost of the
+// application's own Python code, else what GroupSites() groups by.
+const model::Frame& TellingFrame(const std::vector<const model::Frame*>& frames);
+
 // The samples grouped by the innermost line of the application's own code (where a stack has none
 // and begins in text, as of `python -c`: by its innermost line of such text), largest first; equal
 // ones in the order of their frames. Samples without such a line are in no group. A group may hold

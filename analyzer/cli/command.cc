@@ -54,8 +54,8 @@ int Show(const std::string& text) {
 
 const std::vector<Command>& Commands() {
   static const auto& commands = *new std::vector<Command>{
-      RunCommand(),  ReportCommand(), FlamegraphCommand(), ExportCommand(),
-      DiffCommand(), CheckCommand(),  DumpCommand(),       DoctorCommand()};
+      RunCommand(),  ReportCommand(), WorkersCommand(), FlamegraphCommand(), ExportCommand(),
+      DiffCommand(), CheckCommand(),  DumpCommand(),    DoctorCommand()};
   return commands;
 }
 

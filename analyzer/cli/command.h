@@ -27,6 +27,7 @@ struct Command {
 
 Command RunCommand();
 Command ReportCommand();
+Command WorkersCommand();
 Command FlamegraphCommand();
 Command ExportCommand();
 Command DiffCommand();

@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "analyzer/cli/command.h"
+#include "analyzer/output/end_text.h"
 #include "analyzer/output/units.h"
 #include "analyzer/reader/find_recordings.h"
 #include "analyzer/reader/liveness/liveness.h"
@@ -208,10 +209,7 @@ std::vector<std::string> ProcessLines(const model::Report& report) {
     const model::Recording& recording = process.recording;
     std::string line = absl::StrCat(process.name, " ", recording.pid);
     if (!recording.identity.host.empty()) absl::StrAppend(&line, " on ", recording.identity.host);
-    absl::StrAppend(&line, ", ", model::ProcessStateName(process.state));
-    if (process.state == model::ProcessState::kExited && recording.exit_status >= 0) {
-      absl::StrAppend(&line, " with status ", recording.exit_status);
-    }
+    absl::StrAppend(&line, ", ", output::EndText(process.end));
     absl::StrAppend(
         &line, ", ", output::HumanCount(static_cast<double>(recording.samples)),
         " samples, last seen ",

@@ -63,6 +63,7 @@ int Run(const Arguments& arguments) {
     if (arguments.Get("--dir").empty()) return Fail(kBadInput, "run: --dir: is empty");
     setenv(kDirectoryVariable, Absolute(arguments.Get("--dir")).c_str(), 1);
   }
+  setenv(kNoticeVariable, "1", 0);
   setenv(kShortVariable, "keep", 0);  // whoever asks for a run wants its recording, however short
 
   const absl::StatusOr<std::string> library = FindLibrary();

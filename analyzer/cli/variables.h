@@ -11,6 +11,7 @@ inline constexpr char kDirectoryVariable[] = "HEAPECHO_DIR";
 inline constexpr char kIntervalVariable[] = "HEAPECHO_INTERVAL";
 inline constexpr char kBudgetVariable[] = "HEAPECHO_BUDGET";
 inline constexpr char kShortVariable[] = "HEAPECHO_SHORT";
+inline constexpr char kNoticeVariable[] = "HEAPECHO_NOTICE";
 inline constexpr char kOnlyVariable[] = "HEAPECHO_ONLY";
 inline constexpr char kDisableVariable[] = "HEAPECHO_DISABLE";
 inline constexpr char kDefaultDirectory[] = "/var/tmp/heapecho";

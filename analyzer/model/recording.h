@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A recording as plain data: what one process held, read from its file. No I/O, no wire, no output.
-// Made by the reader, which guarantees what CheckValid() checks. Not thread-safe, like any plain data.
+// Made by the reader, which guarantees what CheckValid() checks. Not thread-safe, like any plain
+// data.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,17 +36,17 @@ struct Module {
   uint16_t id = 0;  // as frames name it
   std::string path{};
   std::string build_id{};  // lower-case hex; empty: none
-  uint64_t bias = 0;     // run-time address minus ELF virtual address
+  uint64_t bias = 0;       // run-time address minus ELF virtual address
   uint64_t start = 0, end = 0;
   uint64_t loaded_ns = 0, unloaded_ns = 0;  // monotonic; 0: never unloaded
 };
 
-// A native frame in a prefix tree; nodes[0] is the root, which is no frame. parent < nodes.size(), chains
-// end at the root within kMaxFrames, and a module other than 0 is one of Recording::modules.
+// A native frame in a prefix tree; nodes[0] is the root, which is no frame. parent < nodes.size(),
+// chains end at the root within kMaxFrames, and a module other than 0 is one of Recording::modules.
 struct Node {
   uint32_t parent = 0;
-  uint16_t module = 0;  // 0: no module known, address is absolute
-  uint64_t address = 0; // ELF virtual address made for looking up
+  uint16_t module = 0;            // 0: no module known, address is absolute
+  uint64_t address = 0;           // ELF virtual address made for looking up
   bool evaluates_python = false;  // see PythonNode
 };
 
@@ -61,11 +63,11 @@ struct PythonCode {
   friend auto operator<=>(const PythonCode&, const PythonCode&) = default;
 };
 
-// A Python frame in a prefix tree of its own; python_nodes[0] is the root, which is no frame. Chains
-// end as native ones do. One native frame that evaluates Python runs a group of Python frames, whose
-// outermost one is its entry. The stack as it really was: from the innermost frame outwards, each
-// native frame that evaluates Python is replaced by the next group; frames of groups that are left
-// over are the outermost.
+// A Python frame in a prefix tree of its own; python_nodes[0] is the root, which is no frame.
+// Chains end as native ones do. One native frame that evaluates Python runs a group of Python
+// frames, whose outermost one is its entry. The stack as it really was: from the innermost frame
+// outwards, each native frame that evaluates Python is replaced by the next group; frames of groups
+// that are left over are the outermost.
 struct PythonNode {
   // Before the first one: its line is the first line.
   static constexpr uint32_t kNoInstruction = UINT32_MAX;
@@ -87,32 +89,33 @@ struct Estimate {
   Estimate& operator+=(const Estimate& other);
 };
 
-// One stack in one domain. The recording keeps no object variance by stack: the reader takes it as if all
-// of the stack's blocks had its mean size (bytes variance / mean size^2), which is exact for a site that
-// allocates one size. Where the live set is at hand, its entries give the true one.
+// One stack in one domain. The recording keeps no object variance by stack: the reader takes it as
+// if all of the stack's blocks had its mean size (bytes variance / mean size^2), which is exact for
+// a site that allocates one size. Where the live set is at hand, its entries give the true one.
 struct Stack {
   uint32_t native_leaf = 0;  // index into Recording::native_nodes
   uint32_t python_leaf = 0;  // index into Recording::python_nodes; 0: no Python frame
   Domain domain = Domain::kMalloc;
-  bool truncated = false;    // innermost frames are there, the outermost ones or some inner ones were cut
-  bool broken = false;       // the walk ended early
+  bool truncated =
+      false;  // innermost frames are there, the outermost ones or some inner ones were cut
+  bool broken = false;  // the walk ended early
   uint64_t first_seen_ns = 0;
   uint32_t samples = 0;
   Estimate allocated{};
-  Estimate freed{};          // variances are not recorded: zero
-  Estimate live{};           // as the process kept it; the live set below says the same entry by entry
-  Estimate peak{};           // at the process's high-water mark
+  Estimate freed{};  // variances are not recorded: zero
+  Estimate live{};   // as the process kept it; the live set below says the same entry by entry
+  Estimate peak{};   // at the process's high-water mark
 };
 
 struct LiveBlock {
   uint64_t address = 0;
-  uint64_t size = 0;        // bytes requested
-  uint64_t time_ns = 0;     // monotonic
-  double weight = 1;        // objects
-  uint32_t interval = 1;    // bytes
+  uint64_t size = 0;      // bytes requested
+  uint64_t time_ns = 0;   // monotonic
+  double weight = 1;      // objects
+  uint32_t interval = 1;  // bytes
   uint32_t thread = 0;
   StackId stack{};
-  bool inherited = false;   // allocated by the process this one was forked from
+  bool inherited = false;       // allocated by the process this one was forked from
   Estimate ToEstimate() const;  // w, size * w, and the variances w^2 (1 - 1/w)
 };
 
@@ -132,7 +135,7 @@ struct Thread {
   uint32_t id = 0;       // the kernel's
   uint32_t ordinal = 0;  // which of the process's threads that allocated
   uint64_t first_seen_ns = 0;
-  std::string name{};    // the kernel's: the process's unless somebody named the thread
+  std::string name{};  // the kernel's: the process's unless somebody named the thread
 };
 
 // A moment of the process's life, and what it held then. Amounts are bytes unless they say otherwise.
@@ -170,6 +173,29 @@ struct Counter {
   uint64_t value = 0;
 };
 
+// What this process was told when it waited: how a child of its ended.
+struct ChildEnd {
+  uint64_t time_ns = 0;      // monotonic
+  uint64_t start_ticks = 0;  // the child began then or later; 0: unknown
+  uint32_t pid = 0;          // as this process sees it
+  int exit_status = -1;      // -1: it was killed
+  int signal = 0;            // 0: it exited
+  uint64_t max_rss = 0;      // bytes; 0: unknown
+  // How often the OOM killer had struck in this process's control group, at its last look before
+  // and afterwards.
+  std::optional<uint64_t> oom_kills_before{}, oom_kills_after{};
+  uint64_t cgroup_current = 0, cgroup_limit = 0;  // bytes, afterwards; 0: unknown or none
+};
+
+// What this process was about to send, to end somebody.
+struct SentSignal {
+  uint64_t time_ns = 0;
+  uint64_t start_ticks = 0;  // of the target; 0: unknown
+  int32_t pid = 0;           // as kill(2) takes it
+  int signal = 0;
+  bool failed = false;
+};
+
 enum class ProcessEnd : uint8_t { kRunning, kExited, kExec };  // kRunning: or killed, see cli
 enum class RecordingEnd : uint8_t { kNone, kDiskFull, kRemap, kIoError, kUnknown };
 
@@ -201,7 +227,8 @@ struct Recording {
   uint32_t pid = 0, ppid = 0, uid = 0, pid_namespace = 0;
   uint64_t start_ticks = 0;  // field 22 of /proc/PID/stat
   uint64_t process_start_ns = 0, begin_ns = 0, begin_realtime_ns = 0, begin_boottime_ns = 0;
-  uint64_t forked_at_ns = 0, last_event_ns = 0, process_end_ns = 0, recording_end_ns = 0, peak_ns = 0;
+  uint64_t forked_at_ns = 0, last_event_ns = 0, process_end_ns = 0, recording_end_ns = 0,
+           peak_ns = 0;
   uint64_t interval_configured = 0, interval_now = 0, budget = 0;  // bytes; configured 0: auto
   uint64_t samples = 0;
   uint32_t threads_seen = 0;     // that allocated
@@ -214,22 +241,27 @@ struct Recording {
   Estimate allocated, freed, live, peak;  // whole process
   Identity identity;
   std::vector<Counter> counters;
-  std::vector<SectionInfo> sections;        // in the file's order; those that could not be read too
-  std::vector<Module> modules;              // by id, unique
+  std::vector<SectionInfo> sections;  // in the file's order; those that could not be read too
+  std::vector<Module> modules;        // by id, unique
   std::vector<Node> native_nodes;
-  std::vector<PythonNode> python_nodes;     // empty: no Python
-  std::vector<PythonCode> python_code;      // [0] stands for unknown code; empty: no Python
+  std::vector<PythonNode> python_nodes;  // empty: no Python
+  std::vector<PythonCode> python_code;   // [0] stands for unknown code; empty: no Python
   std::vector<Stack> stacks;
-  std::vector<Thread> threads;              // by id, then first_seen_ns
+  std::vector<Thread> threads;  // by id, then first_seen_ns
   std::vector<LiveBlock> live_blocks;
+  std::vector<ChildEnd> child_ends;      // in their order
+  std::vector<SentSignal> sent_signals;  // in their order
+  // The last look at the process and its control group: when, and bytes; 0: never, unknown.
+  uint64_t looked_ns = 0, peak_rss = 0, cgroup_current = 0, cgroup_limit = 0;
   std::vector<Event> events;  // by time; those of one moment in the order of writing
   std::vector<HistoryPoint> history;  // by time, no two of one moment; none lies within a later one's time
   uint64_t torn_live = 0, torn_events = 0;  // records that a kill or damage left incomplete
   std::vector<std::string> warnings;        // what was wrong with the file, in words
 
-  // Empty when every index is in range, every chain ends, every estimate is finite and not negative, lists
-  // are in the order that they promise and nothing is younger than last_event_ns; else the first thing
-  // that is not so. Takes time in proportion to the recording, and memory for its nodes.
+  // Empty when every index is in range, every chain ends, every estimate is finite and not
+  // negative, lists are in the order that they promise and nothing is younger than last_event_ns;
+  // else the first thing that is not so. Takes time in proportion to the recording, and memory for
+  // its nodes.
   std::string CheckValid() const;
 };
 

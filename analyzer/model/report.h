@@ -6,7 +6,10 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "analyzer/model/profile.h"
@@ -38,14 +41,51 @@ inline const char* ProcessStateName(ProcessState state) {  // as reports and the
   return "unknown";
 }
 
+// Whether the OOM killer ended a process.
+enum class OomKill : uint8_t { kNo, kLikely, kYes };
+inline const char* OomKillName(OomKill oom_kill) {  // as reports and the JSON spell it
+  switch (oom_kill) {
+    case OomKill::kYes:
+      return "yes";
+    case OomKill::kLikely:
+      return "likely";
+    case OomKill::kNo:
+      break;
+  }
+  return "no";
+}
+
+// How a process ended, from its own last word, its parent's, those who sent it signals, and from
+// what was left unsaid (aggregator/ends.h).
+struct End {
+  ProcessState state = ProcessState::kUnknown;
+  int exit_status = -1;  // of kExited; -1: unknown
+  int signal = 0;        // of kKilled; 0: unknown
+  OomKill oom_kill = OomKill::kNo;
+  bool timed_out = false;  // its parent ended it without having asked it to stop before
+  std::string
+      evidence;  // in words, why it is said to have ended so; empty: its own last word, or none
+  uint64_t time_ns = 0;   // on the recording's monotonic clock: when it was over, or last heard of
+  uint64_t peak_rss = 0;  // bytes, the most that anybody saw; 0: unknown
+  uint64_t memory_limit = 0;  // bytes, of its control group; 0: none known
+};
+
+// What held most when a process was last heard of: the innermost line of the application's own
+// code, or else the function that allocates.
+struct TopSite {
+  Frame frame;
+  Estimate estimate;
+};
+
 struct ProcessSummary {
   std::string name;  // what a person calls the program, e.g. "gunicorn"; never empty
-  ProcessState state = ProcessState::kUnknown;
+  End end;
   Recording recording;  // without modules, nodes, stacks, threads, live blocks and events
   // This process alone, whole and unfiltered; live is summed from the live blocks, inherited ones
   // included. Recording::allocated, freed, live and peak are what the process itself kept.
   std::array<Estimate, 4> live{}, peak{}, allocated{};  // indexed by Domain
-  Estimate inherited;  // the part of live that was allocated before the fork
+  Estimate inherited;               // the part of live that was allocated before the fork
+  std::optional<TopSite> top_site;  // of what is live; none where nothing is
   Estimate
       counted_elsewhere;  // the part of inherited that a live profile counts at another process
 };
@@ -74,8 +114,43 @@ struct Share {
   Estimate estimate;
 };
 
+// Processes that ran the same command under one parent, one after the other or side by side.
+struct WorkerGroup {
+  RecordingId parent_id;  // zero: the parent left no recording
+  uint32_t parent_pid = 0;
+  std::string name;  // of the program
+  std::string host, container;
+  bool restart_loop = false;
+  std::vector<size_t>
+      generations;  // indices into Report::processes, in the order in which they began
+};
+
+enum class Severity : uint8_t { kNotice, kWarning, kCritical };
+inline const char* SeverityName(Severity severity) {  // as reports and the JSON spell it
+  switch (severity) {
+    case Severity::kCritical:
+      return "critical";
+    case Severity::kWarning:
+      return "warning";
+    case Severity::kNotice:
+      break;
+  }
+  return "notice";
+}
+
+// What a rule found: a sentence with its evidence and, where there is one, a way out.
+struct Finding {
+  using Evidence = std::variant<uint64_t, double, std::string, std::vector<std::string>>;
+  std::string rule;  // e.g. "restart_loop"
+  Severity severity = Severity::kNotice;
+  std::string text;
+  std::vector<std::pair<std::string, Evidence>> evidence;
+};
+
 struct Report {
   std::vector<ProcessSummary> processes;  // by begin_realtime_ns, then host, pid, id
+  std::vector<WorkerGroup> workers;       // by when their first generation began
+  std::vector<Finding> findings;          // the most severe first
   Profile profile;
   std::string by;                 // what stacks have root frames of, e.g. "thread"; empty: none
   std::vector<Share> shares;      // of each of these, largest first; empty without `by`

@@ -136,6 +136,11 @@ void DumpHeader(const model::Recording& recording, Writer& out) {
   out.Add("exit_status", recording.exit_status).Add("process_end_ns", recording.process_end_ns);
   out.Add("recording", NameOf(recording.recording_end)).Add("errno", recording.recording_end_errno);
   out.Add("recording_end_ns", recording.recording_end_ns).End();
+  if (recording.looked_ns != 0) {
+    out.Begin("look").Add("time_ns", recording.looked_ns).Add("peak_rss", recording.peak_rss);
+    out.Add("cgroup_current", recording.cgroup_current);
+    out.Add("cgroup_limit", recording.cgroup_limit).End();
+  }
   out.Begin("sampling").Add("interval_configured", recording.interval_configured);
   out.Add("interval_now", recording.interval_now).Add("samples", recording.samples);
   out.Add("own_ns", recording.own_ns).Add("cpu_ns", recording.cpu_ns).End();
@@ -171,6 +176,22 @@ void DumpIdentity(const model::Identity& identity, Writer& out) {
   for (const std::string& library : identity.arrow) line("arrow", library);
   line("library_version", identity.library_version);
   for (const std::string& note : identity.notes) line("note", note);
+}
+
+void DumpChildren(const model::Recording& recording, Writer& out) {
+  for (const model::ChildEnd& end : recording.child_ends) {
+    out.Begin("reaped").Add("pid", end.pid).Add("time_ns", end.time_ns);
+    out.Add("start_ticks", end.start_ticks).Add("exit_status", int32_t{end.exit_status});
+    out.Add("signal", int32_t{end.signal}).Add("max_rss", end.max_rss);
+    if (end.oom_kills_before) out.Add("oom_kills_before", *end.oom_kills_before);
+    if (end.oom_kills_after) out.Add("oom_kills_after", *end.oom_kills_after);
+    out.Add("cgroup_current", end.cgroup_current).Add("cgroup_limit", end.cgroup_limit).End();
+  }
+  for (const model::SentSignal& sent : recording.sent_signals) {
+    out.Begin("sent").Add("signal", int32_t{sent.signal}).Add("pid", sent.pid);
+    out.Add("time_ns", sent.time_ns).Add("start_ticks", sent.start_ticks);
+    out.Add("failed", sent.failed ? "yes" : "no").End();
+  }
 }
 
 void DumpModules(const std::vector<model::Module>& modules, Writer& out) {
@@ -312,6 +333,7 @@ void Dump(const model::Recording& recording, absl::FunctionRef<void(absl::string
     out.Add("size", section.size).Add("record_size", section.record_size);
     out.Add("records", section.records).End();
   }
+  DumpChildren(recording, out);
   DumpModules(recording.modules, out);
   DumpPythonCode(recording.python_code, out);
   DumpStacks(recording, out);

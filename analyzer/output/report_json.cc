@@ -13,15 +13,12 @@
 #include "absl/strings/str_split.h"
 #include "analyzer/output/report.h"
 #include "analyzer/output/report_times.h"
+#include "analyzer/output/workers.h"
 
 namespace heapecho::output {
 namespace {
 
 double Seconds(uint64_t ns) { return static_cast<double>(ns / 1'000'000) / 1000; }
-
-std::string Rfc3339(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3SZ", time, absl::UTCTimeZone());
-}
 
 Json ToJson(const model::Estimate& estimate) {
   return {{"bytes", Whole(estimate.bytes)},
@@ -70,6 +67,27 @@ Json ArrowOf(const model::Identity& identity) {
   return libraries;
 }
 
+void AppendEnd(const model::End& end, Json* json) {
+  (*json)["end"] = model::ProcessStateName(end.state);
+  if (end.state == model::ProcessState::kExited && end.exit_status >= 0)
+    (*json)["exit_status"] = end.exit_status;
+  if (end.signal != 0) (*json)["signal"] = end.signal;
+  (*json)["oom_kill"] = model::OomKillName(end.oom_kill);
+  if (!end.evidence.empty()) (*json)["end_evidence"] = end.evidence;
+}
+
+// What was seen of the process's memory from outside.
+Json MemoryOf(const model::ProcessSummary& process) {
+  Json json = Json::object();
+  const auto add = [&](const char* key, uint64_t bytes) {
+    if (bytes != 0) json[key] = bytes;
+  };
+  add("peak_rss_bytes", process.end.peak_rss);
+  add("cgroup_limit_bytes", process.end.memory_limit);
+  add("cgroup_current_bytes", process.recording.cgroup_current);
+  return json;
+}
+
 Json ToJson(const model::ProcessSummary& process) {
   const model::Recording& recording = process.recording;
   const model::Identity& identity = recording.identity;
@@ -85,9 +103,7 @@ Json ToJson(const model::ProcessSummary& process) {
   if (!identity.executable.empty()) json["executable"] = identity.executable;
   json["started_at"] = Rfc3339(StartedAt(recording));
   json["last_seen_at"] = Rfc3339(LastSeenAt(recording));
-  json["end"] = model::ProcessStateName(process.state);
-  if (process.state == model::ProcessState::kExited && recording.exit_status >= 0)
-    json["exit_status"] = recording.exit_status;
+  AppendEnd(process.end, &json);
   json["interval_bytes"] = recording.interval_now;
   json["samples"] = recording.samples;
   json["drops"] = Json::object();
@@ -102,6 +118,7 @@ Json ToJson(const model::ProcessSummary& process) {
   json["peak"] = ToJson(recording.peak);
   json["allocated"] = ToJson(recording.allocated);
   json["domains"] = DomainsOf(process);
+  json["memory"] = MemoryOf(process);
   json["threads"] = {{"seen", recording.threads_seen}};
   if (recording.threads_at_most != 0) json["threads"]["at_most"] = recording.threads_at_most;
   if (!identity.python_version.empty()) json["python"] = PythonOf(identity);
@@ -151,6 +168,10 @@ std::string ReportJson(const model::Report& report, size_t top) {
       std::min(top, report.sites.size()),
       [&](size_t i) { AppendSite(profile, profile.samples[report.sites[i].value], frames, &out); },
       &out);
+  absl::StrAppend(&out, ",\n \"workers\":");
+  AppendWorkersJson(report, &out);
+  absl::StrAppend(&out, ",\n \"findings\":");
+  AppendFindingsJson(report, &out);
   absl::StrAppend(&out, ",\n \"warnings\":");
   AppendLines(
       profile.warnings.size(), [&](size_t i) { out += Text(profile.warnings[i]); }, &out);

@@ -13,11 +13,13 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "analyzer/output/end_text.h"
 #include "analyzer/output/report.h"
 #include "analyzer/output/report_times.h"
 #include "analyzer/output/site_text.h"
 #include "analyzer/output/text_table.h"
 #include "analyzer/output/units.h"
+#include "analyzer/output/workers.h"
 
 namespace heapecho::output {
 namespace {
@@ -27,12 +29,6 @@ using model::Unit;
 std::string DirectoryOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
-std::string EndOf(const model::ProcessSummary& process) {
-  if (process.state != model::ProcessState::kExited) return model::ProcessStateName(process.state);
-  if (process.recording.exit_status < 0) return "exited";
-  return absl::StrCat("exited ", process.recording.exit_status);
 }
 
 model::Estimate LiveOf(const model::ProcessSummary& process) {
@@ -51,8 +47,7 @@ std::string Heading(const model::Report& report) {
   }
   if (report.processes.empty()) return "heapecho: no recording\n";
   std::map<std::string, size_t> ends;
-  for (const model::ProcessSummary& process : report.processes)
-    ++ends[model::ProcessStateName(process.state)];
+  for (const model::ProcessSummary& process : report.processes) ++ends[KindOfEnd(process.end)];
   const auto count_of_end = [](std::string* out, const auto& end) {
     absl::StrAppend(out, end.second, " ", end.first);
   };
@@ -89,7 +84,7 @@ std::string Processes(const model::Report& report) {
             : absl::StrCat(identity.host, "/", identity.container.substr(0, 12));
     rows.push_back(
         {Printable(process.name), absl::StrCat(recording.pid), absl::StrCat(recording.ppid),
-         Printable(host), EndOf(process), DateAndTime(LastSeenAt(recording)),
+         Printable(host), EndText(process.end), DateAndTime(LastSeenAt(recording)),
          Duration(LastSeenAt(recording) - StartedAt(recording)), ThreadsOf(recording),
          HumanEstimate(LiveOf(process), Unit::kBytes), HumanEstimate(recording.peak, Unit::kBytes),
          HumanEstimate(recording.allocated, Unit::kBytes), Printable(BaseName(recording.file))});
@@ -257,9 +252,10 @@ std::string Warnings(const model::Profile& profile) {
 std::string ReportText(const model::Report& report, const ReportOptions& options) {
   if (report.processes.empty())
     return absl::StrCat(Heading(report), "\n", Warnings(report.profile));
-  return absl::StrCat(Heading(report), "\n", Processes(report), "\n", Totals(report.profile), "\n",
-                      Shares(report, options), OwnCode(report, options), TopSites(report, options),
-                      "\n", Lost(report), "\n", Cost(report), "\n", Warnings(report.profile));
+  return absl::StrCat(Heading(report), "\n", FindingsText(report), Processes(report), "\n",
+                      Totals(report.profile), "\n", Shares(report, options),
+                      OwnCode(report, options), TopSites(report, options), "\n", Lost(report), "\n",
+                      Cost(report), "\n", Warnings(report.profile));
 }
 
 }  // namespace heapecho::output

@@ -26,4 +26,12 @@ absl::Time LastSeenAt(const model::Recording& recording) {
             std::max({recording.begin_ns, recording.last_event_ns, recording.process_end_ns}));
 }
 
+absl::Time EndedAt(const model::ProcessSummary& process) {
+  return At(process.recording, process.end.time_ns);
+}
+
+std::string Rfc3339(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3SZ", time, absl::UTCTimeZone());
+}
+
 }  // namespace heapecho::output

@@ -71,6 +71,10 @@ void ReadHeader(const wire::FileHeader& header, model::Recording& recording,
   recording.own_ns = header.own_ns;
   recording.cpu_ns = header.cpu_ns;
   recording.exit_status = header.exit_status;
+  recording.looked_ns = header.looked_ns;
+  recording.peak_rss = header.peak_rss;
+  recording.cgroup_current = header.cgroup_current;
+  recording.cgroup_limit = header.cgroup_limit;
   recording.recording_end_errno = header.recording_end_errno;
 
   switch (static_cast<wire::ProcessEnd>(header.process_end)) {

@@ -33,6 +33,10 @@ void ReadIdentity(Source& source, const Part& part, model::Recording& recording,
 void ReadCounters(Source& source, const Part& part, model::Recording& recording,
                   Complaints& complaints);
 
+// children.cc
+void ReadChildren(Source& source, const Part& part, model::Recording& recording,
+                  Complaints& complaints);
+
 // modules.cc
 void ReadModules(Source& source, const Part& part, model::Recording& recording,
                  Complaints& complaints);

@@ -83,6 +83,7 @@ absl::StatusOr<model::Recording> Parse(Source& source, const std::string& name, 
       ReadPythonCode(source, sections.Find(SectionKind::kPythonCode), recording, complaints);
   ReadModules(source, sections.Find(SectionKind::kModules), recording, complaints);
   ReadIdentity(source, sections.Find(SectionKind::kIdentity), recording, complaints);
+  ReadChildren(source, sections.Find(SectionKind::kChildren), recording, complaints);
   ReadCounters(source, sections.Find(SectionKind::kCounters), recording, complaints);
   recording.sections = sections.Describe();
 

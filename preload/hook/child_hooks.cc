@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // wait and kill in all their forms, exported: each forwards and tells children.h.
 //
-// What they are stays true: the waits are cancellation points (the next function is, and these frames can be unwound
-// through), all are safe in signal handlers, errno is the next function's. pthread_kill and raise are left alone: they
-// reach nobody but the caller's own process, whose end its parent sees.
+// What they are stays true: the waits are cancellation points (the next function is, and these
+// frames can be unwound through), all are safe in signal handlers, errno is the next function's.
+// pthread_kill and raise are left alone: they reach nobody but the caller's own process, whose end
+// its parent sees.
 #include "preload/hook/child_hooks.h"
 
 #include <errno.h>
@@ -37,8 +38,8 @@ NEXT(sigqueue, int (*)(pid_t, int, sigval));
 NEXT(pidfd_send_signal, int (*)(int, int, siginfo_t*, unsigned));
 #undef NEXT
 
-// Whether wait and waitpid may be made by wait4, which also says how much the child used: they are one library's, so
-// nobody's function is left out.
+// Whether wait and waitpid may be made by wait4, which also says how much the child used: they are
+// one library's, so nobody's function is left out.
 constinit bool g_wait4_serves = false;
 
 void TellIfEnded(pid_t child, int status, const rusage* usage) {

@@ -35,7 +35,8 @@ struct Scratch {
 
 class MappedScratch {
  public:
-  MappedScratch() : scratch_(static_cast<Scratch*>(base::MapPrivate(sizeof(Scratch), "heapecho children"))) {}
+  MappedScratch()
+      : scratch_(static_cast<Scratch*>(base::MapPrivate(sizeof(Scratch), "heapecho children"))) {}
   ~MappedScratch() { base::Unmap(scratch_, sizeof(Scratch)); }
   MappedScratch(const MappedScratch&) = delete;
   MappedScratch& operator=(const MappedScratch&) = delete;
@@ -45,9 +46,7 @@ class MappedScratch {
   Scratch* scratch_;
 };
 
-bool LooksLikeOurs() {
-  return g_state.ready.load(std::memory_order_acquire) && IsOurs();
-}
+bool LooksLikeOurs() { return g_state.ready.load(std::memory_order_acquire) && IsOurs(); }
 
 // Puts what the kernel says now into `record`, beside what it said before.
 void LookAtOomKills(recording::CgroupScratch& scratch, wire::ChildRecord* record) {
@@ -66,11 +65,11 @@ void LookAtOomKills(recording::CgroupScratch& scratch, wire::ChildRecord* record
   g_oom_kills.epoch.store(epoch, std::memory_order_release);
 }
 
-// Whether the signal is one that somebody sends to end a process; those that programs also use among themselves
-// without an end in mind are none.
+// Whether the signal is one that somebody sends to end a process; those that programs also use
+// among themselves without an end in mind are none.
 bool EndsProcesses(int signal) {
-  constexpr int kSignals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,  SIGTRAP, SIGABRT,
-                              SIGBUS,  SIGFPE,  SIGKILL, SIGSEGV, SIGTERM, SIGSYS};
+  constexpr int kSignals[] = {SIGHUP, SIGINT, SIGQUIT, SIGILL,  SIGTRAP, SIGABRT,
+                              SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGTERM, SIGSYS};
   for (const int one : kSignals) {
     if (one == signal) return true;
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One function that ours stands in front of: looked up in the constructor, or before it at the first call.
+// One function that ours stands in front of: looked up in the constructor, or before it at the
+// first call.
 #pragma once
 
 #include <atomic>
@@ -8,8 +9,8 @@
 
 namespace heapecho::hook {
 
-// Thread-safe and signal-safe, as base::FindNext is: call get() in the constructor, so that a signal handler or a
-// vforked child finds it found. Null: the libc is older than the function.
+// Thread-safe and signal-safe, as base::FindNext is: call get() in the constructor, so that a
+// signal handler or a vforked child finds it found. Null: the libc is older than the function.
 template <typename Function>
 class NextFunction {
  public:

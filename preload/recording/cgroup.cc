@@ -14,11 +14,12 @@ struct Version {
   const char* current;
   const char* events;
 };
-constexpr Version kV1 = {"/sys/fs/cgroup/memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes",
-                         "/memory.oom_control"};
+constexpr Version kV1 = {"/sys/fs/cgroup/memory", "/memory.limit_in_bytes",
+                         "/memory.usage_in_bytes", "/memory.oom_control"};
 constexpr Version kV2 = {"/sys/fs/cgroup", "/memory.max", "/memory.current", "/memory.events"};
 
-// The path of the memory cgroup in /proc/self/cgroup's text, cut out in place; null if there is none.
+// The path of the memory cgroup in /proc/self/cgroup's text, cut out in place; null if there is
+// none.
 const char* MemoryCgroupPath(char* text, const Version** version) {
   char* unified = nullptr;
   for (char* line = text; *line != '\0';) {
@@ -42,13 +43,15 @@ const char* MemoryCgroupPath(char* text, const Version** version) {
   return unified;
 }
 
-// Makes scratch.path the directory of the process's own group. Null: it is in none that has a memory controller.
+// Makes scratch.path the directory of the process's own group. Null: it is in none that has a
+// memory controller.
 const Version* OwnGroup(CgroupScratch& scratch) {
   ReadSmallFile("/proc/self/cgroup", scratch.text, sizeof scratch.text);
   const Version* version;
   const char* group = MemoryCgroupPath(scratch.text, &version);
   constexpr size_t kLongestFile = 32;
-  if (group == nullptr || strlen(version->root) + strlen(group) + kLongestFile > sizeof scratch.path) {
+  if (group == nullptr ||
+      strlen(version->root) + strlen(group) + kLongestFile > sizeof scratch.path) {
     return nullptr;
   }
   strcpy(scratch.path, version->root);

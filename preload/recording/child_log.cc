@@ -28,8 +28,10 @@ void ChildLog::Store(uint32_t slot, wire::ChildRecord& record) {
   record.check = wire::CheckOf(record, slot);
   wire::ChildRecord& to = records_[slot];
   __atomic_store_n(&to.check, 0, __ATOMIC_RELAXED);
-  std::atomic_thread_fence(std::memory_order_release);  // pairs with Look: no new word before the check is gone
-  for (size_t i = 0; i + 1 < kWords; ++i) __atomic_store_n(WordsOf(to) + i, WordsOf(record)[i], __ATOMIC_RELAXED);
+  std::atomic_thread_fence(
+      std::memory_order_release);  // pairs with Look: no new word before the check is gone
+  for (size_t i = 0; i + 1 < kWords; ++i)
+    __atomic_store_n(WordsOf(to) + i, WordsOf(record)[i], __ATOMIC_RELAXED);
   __atomic_store_n(&to.check, record.check, __ATOMIC_RELEASE);  // pairs with Look
 }
 
@@ -57,7 +59,8 @@ bool ChildLog::Look(uint32_t slot, wire::ChildRecord* record) const {
   const wire::ChildRecord& from = records_[slot];
   const uint64_t check = __atomic_load_n(&from.check, __ATOMIC_ACQUIRE);  // pairs with Store
   if (check == 0) return false;
-  for (size_t i = 0; i + 1 < kWords; ++i) WordsOf(*record)[i] = __atomic_load_n(WordsOf(from) + i, __ATOMIC_RELAXED);
+  for (size_t i = 0; i + 1 < kWords; ++i)
+    WordsOf(*record)[i] = __atomic_load_n(WordsOf(from) + i, __ATOMIC_RELAXED);
   record->check = check;
   return wire::CheckOf(*record, slot) == check;
 }

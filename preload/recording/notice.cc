@@ -60,10 +60,10 @@ struct SignalName {
   int signal;
   const char* name;
 };
-constexpr SignalName kWorthTelling[] = {{SIGKILL, "SIGKILL"}, {SIGABRT, "SIGABRT"}, {SIGSEGV, "SIGSEGV"},
-                                        {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"},   {SIGFPE, "SIGFPE"},
-                                        {SIGTRAP, "SIGTRAP"}, {SIGSYS, "SIGSYS"},   {SIGQUIT, "SIGQUIT"},
-                                        {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}};
+constexpr SignalName kWorthTelling[] = {
+    {SIGKILL, "SIGKILL"}, {SIGABRT, "SIGABRT"}, {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},
+    {SIGILL, "SIGILL"},   {SIGFPE, "SIGFPE"},   {SIGTRAP, "SIGTRAP"}, {SIGSYS, "SIGSYS"},
+    {SIGQUIT, "SIGQUIT"}, {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}};
 
 const char* NameOfSignal(int signal) {
   for (const SignalName& one : kWorthTelling) {
@@ -82,7 +82,8 @@ bool IsOomKill(const wire::ChildRecord& reaped) {
 bool NamesPid(const char* name, uint64_t pid) {
   const size_t length = strlen(name);
   constexpr char kEnding[] = ".heapecho";
-  if (length < sizeof kEnding || strcmp(name + length - strlen(kEnding), kEnding) != 0) return false;
+  if (length < sizeof kEnding || strcmp(name + length - strlen(kEnding), kEnding) != 0)
+    return false;
   const char* field = name;
   for (int dashes = 0; dashes < 2 && field != nullptr; ++dashes) {
     field = strchr(field, '-');
@@ -92,9 +93,12 @@ bool NamesPid(const char* name, uint64_t pid) {
   return field != nullptr && ParseDecimal(field, &end) == pid && *end == '-';
 }
 
-// Whether the file `name` was begun by this boot's and namespace's `pid`, later than `begin_ns`, which becomes its own.
-bool IsLaterRecordingOf(int directory, const char* name, uint32_t pid, NoticeScratch& scratch, uint64_t* begin_ns) {
-  const long fd = Syscall(SYS_openat, directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+// Whether the file `name` was begun by this boot's and namespace's `pid`, later than `begin_ns`,
+// which becomes its own.
+bool IsLaterRecordingOf(int directory, const char* name, uint32_t pid, NoticeScratch& scratch,
+                        uint64_t* begin_ns) {
+  const long fd =
+      Syscall(SYS_openat, directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
   if (Failed(fd)) return false;
   const bool whole =
       Syscall(SYS_pread64, fd, &scratch.header, sizeof scratch.header, 0) == sizeof scratch.header;
@@ -121,7 +125,8 @@ void FindRecording(const char* directory, uint32_t pid, NoticeScratch& scratch) 
     for (long at = 0; at < bytes;) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(scratch.entries + at);
       at += entry->length;
-      if (!NamesPid(entry->name, pid) || strlen(directory) + strlen(entry->name) + 2 > sizeof scratch.path ||
+      if (!NamesPid(entry->name, pid) ||
+          strlen(directory) + strlen(entry->name) + 2 > sizeof scratch.path ||
           !IsLaterRecordingOf(static_cast<int>(fd), entry->name, pid, scratch, &begin_ns)) {
         continue;
       }
@@ -133,7 +138,8 @@ void FindRecording(const char* directory, uint32_t pid, NoticeScratch& scratch) 
 
 }  // namespace
 
-size_t FormatNotice(const wire::ChildRecord& reaped, bool signalled, const char* file, char* line, size_t room) {
+size_t FormatNotice(const wire::ChildRecord& reaped, bool signalled, const char* file, char* line,
+                    size_t room) {
   Line out(line, room - 1);
   out << "heapecho: worker " << static_cast<uint64_t>(reaped.pid);
   if (IsOomKill(reaped) && !signalled) {
@@ -168,12 +174,14 @@ size_t FormatNotice(const wire::ChildRecord& reaped, bool signalled, const char*
   return out.used() + 1;
 }
 
-void TellOfKill(const wire::ChildRecord& reaped, bool signalled, const char* directory, NoticeScratch& scratch) {
+void TellOfKill(const wire::ChildRecord& reaped, bool signalled, const char* directory,
+                NoticeScratch& scratch) {
   if (NameOfSignal(WTERMSIG(reaped.status)) == nullptr) return;
   FillPlace(scratch.self, scratch.text, sizeof scratch.text);
   FindRecording(directory, static_cast<uint32_t>(reaped.pid), scratch);
   if (scratch.path[0] == '\0' && reaped.start_ticks == 0) return;
-  base::Tell(scratch.line, FormatNotice(reaped, signalled, scratch.path, scratch.line, sizeof scratch.line));
+  base::Tell(scratch.line,
+             FormatNotice(reaped, signalled, scratch.path, scratch.line, sizeof scratch.line));
 }
 
 }  // namespace heapecho::recording

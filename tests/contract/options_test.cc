@@ -25,7 +25,7 @@ TEST(Options, OfTheCommandLineAreVariablesOfTheLibrary) {
   const std::map<std::string, std::string> options = LibraryOptions();
   for (const char* variable :
        {cli::kDirectoryVariable, cli::kIntervalVariable, cli::kBudgetVariable, cli::kShortVariable,
-        cli::kOnlyVariable, cli::kDisableVariable}) {
+        cli::kNoticeVariable, cli::kOnlyVariable, cli::kDisableVariable}) {
     EXPECT_EQ(options.count(variable), 1u) << variable;
   }
 }

@@ -258,7 +258,7 @@ TEST(Aggregator, SummarizesEachProcessWithoutItsBulk) {
   ASSERT_EQ(report.processes.size(), 1U);
   const model::ProcessSummary& process = report.processes[0];
   EXPECT_EQ(process.name, "app");
-  EXPECT_EQ(process.state, model::ProcessState::kKilled);
+  EXPECT_EQ(process.end.state, model::ProcessState::kKilled);
   EXPECT_EQ(process.recording.pid, 101U);
   EXPECT_EQ(process.live[0].bytes, 200);
   EXPECT_EQ(process.allocated[0].bytes, 900);

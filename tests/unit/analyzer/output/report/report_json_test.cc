@@ -135,7 +135,26 @@ TEST(ReportJson, OfNothingHasItsKeys) {
   EXPECT_EQ(json::parse(ReportJson({})), json({{"schema", 1},
                                                {"recordings", json::array()},
                                                {"sites", json::array()},
+                                               {"workers", json::array()},
+                                               {"findings", json::array()},
                                                {"warnings", json::array()}}));
+}
+
+TEST(ReportJson, SaysHowAKilledProcessEndedAndWhatSpeaksForIt) {
+  model::Report report = GunicornReport();
+  report.processes[1].end.signal = 9;
+  report.processes[1].end.oom_kill = model::OomKill::kLikely;
+  report.processes[1].end.evidence = "its control group was full";
+  report.processes[1].end.peak_rss = 900 << 20;
+  report.processes[1].end.memory_limit = 1 << 30;
+  const json worker = json::parse(ReportJson(report))["recordings"][1];
+  EXPECT_EQ(worker["end"], "killed");
+  EXPECT_EQ(worker["signal"], 9);
+  EXPECT_EQ(worker["oom_kill"], "likely");
+  EXPECT_EQ(worker["end_evidence"], "its control group was full");
+  EXPECT_EQ(worker["memory"]["peak_rss_bytes"], 900 << 20);
+  EXPECT_EQ(worker["memory"]["cgroup_limit_bytes"], 1 << 30);
+  EXPECT_FALSE(worker["memory"].contains("cgroup_current_bytes")) << "nobody knows";
 }
 
 }  // namespace

@@ -114,12 +114,12 @@ TEST(ReportText, NamesTheValueThatItShows) {
 TEST(ReportText, SaysHowEachProcessEnded) {
   model::Report report = GunicornReport();
   EXPECT_THAT(ReportText(report), HasSubstr(" exited 3 "));
-  report.processes[2].recording.exit_status = -1;
+  report.processes[2].end.exit_status = -1;
   EXPECT_THAT(ReportText(report), HasSubstr(" exited "));
   EXPECT_THAT(ReportText(report), Not(HasSubstr("exited -1")));
-  report.processes[2].state = model::ProcessState::kExec;
+  report.processes[2].end.state = model::ProcessState::kExec;
   EXPECT_THAT(ReportText(report), HasSubstr(" exec "));
-  report.processes[2].state = model::ProcessState::kUnknown;
+  report.processes[2].end.state = model::ProcessState::kUnknown;
   EXPECT_THAT(ReportText(report), HasSubstr(" unknown "));
 }
 

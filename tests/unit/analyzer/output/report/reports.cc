@@ -26,7 +26,7 @@ model::ProcessSummary MakeProcess(uint8_t id, uint32_t pid, uint32_t ppid,
                                   const model::Estimate& live) {
   model::ProcessSummary process;
   process.name = "gunicorn";
-  process.state = state;
+  process.end.state = state;
   process.live[0] = live;
   process.peak[0] = MakeEstimate(2 * live.bytes, 2 * live.objects, 3000, 3);
   process.allocated[0] = MakeEstimate(40 * live.bytes, 40 * live.objects, 50000, 50);
@@ -40,6 +40,7 @@ model::ProcessSummary MakeProcess(uint8_t id, uint32_t pid, uint32_t ppid,
   recording.begin_realtime_ns =
       (1'763'690'400 + uint64_t{id}) * kSecond;  // 2025-11-21T02:00:00Z and id
   recording.last_event_ns = recording.begin_ns + seconds * kSecond;
+  process.end.time_ns = recording.last_event_ns;
   recording.interval_now = 524288;
   recording.samples = 1000U * id;
   recording.threads_seen = 1200U * id;
@@ -112,7 +113,7 @@ model::Report GunicornReport() {
   killed.recording.torn_live = 1;
   killed.inherited = MakeEstimate(15 * kMiB, 15000, 1e5, 100);
   killed.counted_elsewhere = killed.inherited;
-  report.processes[2].recording.exit_status = 3;
+  report.processes[2].end.exit_status = 3;
 
   report.profile.frames = {
       MakeFrame("main", "python3.11"),                                    // 0
