@@ -34,7 +34,7 @@ using model::Estimate;
 
 // What is summed into one total, before it has names.
 struct Key {
-  MergedNodeId leaf, python_leaf;
+  MergedNodeId leaf, python_leaf, behalf_leaf;
   Domain domain = Domain::kMalloc;
   enum Flag : uint8_t { kUnknownStack = 1, kTruncated = 2, kBroken = 4 };
   uint8_t flags = 0;
@@ -44,8 +44,8 @@ struct Key {
   friend bool operator==(const Key&, const Key&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const Key& key) {
-    return H::combine(std::move(h), key.leaf, key.python_leaf, key.domain, key.flags, key.process,
-                      key.thread);
+    return H::combine(std::move(h), key.leaf, key.python_leaf, key.behalf_leaf, key.domain,
+                      key.flags, key.process, key.thread);
   }
 };
 
@@ -228,6 +228,7 @@ Key Aggregator::State::KeyOf(const Bulk& bulk, model::StackId id, MergedStacks::
   } else {
     key.leaf = importer->ImportNative(stack.native_leaf);
     key.python_leaf = importer->ImportPython(stack.python_leaf);
+    key.behalf_leaf = importer->ImportPython(stack.behalf_leaf);
     key.flags = static_cast<uint8_t>((stack.truncated ? Key::kTruncated : 0) |
                                      (stack.broken ? Key::kBroken : 0));
   }
@@ -322,7 +323,8 @@ void Aggregator::State::AddTopStack(const Bulk& bulk, const model::Recording& re
   MergedStacks::Importer importer(&merged, bulk.FramesOf(recording));
   const model::Stack& stack = bulk.StackOf(top->stack);
   tops.back() = {
-      {importer.ImportNative(stack.native_leaf), importer.ImportPython(stack.python_leaf)},
+      {importer.ImportNative(stack.native_leaf), importer.ImportPython(stack.python_leaf),
+       importer.ImportPython(stack.behalf_leaf)},
       top->estimate};
 }
 
@@ -392,7 +394,8 @@ std::vector<std::string> Aggregator::State::ThreadLabels(
     const std::vector<std::pair<Key, Total>>& entries, Namer* namer) {
   for (const auto& [key, total] : entries) {
     std::vector<model::FrameId> frames;
-    namer->Append({key.leaf, key.python_leaf}, Native::kFull, false, &frames);
+    // Its own ones: on whose behalf it works says nothing of the thread.
+    namer->Append({key.leaf, key.python_leaf, {}}, Native::kFull, false, &frames);
     threads.SawStack(key.thread, namer->Frames(frames), total.samples);
   }
   return threads.Name();
@@ -457,7 +460,8 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
 
   Namer namer(state.merged);
   std::vector<Leaves> stacks;
-  for (const auto& [key, total] : entries) stacks.push_back({key.leaf, key.python_leaf});
+  for (const auto& [key, total] : entries)
+    stacks.push_back({key.leaf, key.python_leaf, key.behalf_leaf});
   for (const auto& top : state.tops)
     if (top) stacks.push_back(top->leaves);
   namer.Name(stacks, symbolize, python_lines, progress);
@@ -480,8 +484,8 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
     if (state.options.by == By::kThread) add(thread_labels[key.thread.value]);
     if (state.options.by == By::kDomain) add(model::DomainName(key.domain));
     std::vector<model::FrameId> frames;
-    const bool whole = namer.Append({key.leaf, key.python_leaf}, state.options.native,
-                                    state.options.internals, &frames);
+    const bool whole = namer.Append({key.leaf, key.python_leaf, key.behalf_leaf},
+                                    state.options.native, state.options.internals, &frames);
     if (state.options.by == By::kView) {
       std::string view = ViewOf(namer.Frames(frames));
       add(view.empty() ? "[no request]" : std::move(view));

@@ -220,8 +220,7 @@ std::vector<uint32_t> Fold(const std::vector<Role>& roles, Native native, bool i
           if (!inside) continue;
           break;
         case Role::kStart:
-          if (i < outermost) continue;
-          break;
+          continue;  // of this thread, or of one that worked on behalf of those frames
         case Role::kPythonImport:
           import = true;
           break;

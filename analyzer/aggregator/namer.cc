@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
+
 namespace heapecho::aggregator {
 namespace {
 
@@ -27,7 +29,10 @@ std::string FileName(const std::string& path) { return path.substr(path.rfind('/
 
 }  // namespace
 
-Namer::Namer(const MergedStacks& merged) : merged_(merged), frames_at_(merged.locations().size()) {
+Namer::Namer(const MergedStacks& merged)
+    : merged_(merged), own_(merged.modules().size()), frames_at_(merged.locations().size()) {
+  for (size_t i = 1; i < merged.modules().size(); ++i)
+    own_[i] = absl::StartsWith(FileName(merged.modules()[i].path), "libheapecho.so");
   for (size_t i = 1; i < merged.modules().size(); ++i)
     if (merged.interpreters()[i]) interpreters_.insert(FileName(merged.modules()[i].path));
 }
@@ -47,7 +52,7 @@ void Namer::Name(const std::vector<Leaves>& stacks, SymbolizeFn symbolize,
                  PythonLinesFn python_lines, absl::FunctionRef<void(size_t, size_t)> progress) {
   std::vector<bool> seen(merged_.nodes().size()), wanted(merged_.locations().size());
   for (const Leaves& leaves : stacks) {
-    for (const MergedNodeId leaf : {leaves.native, leaves.python}) {
+    for (const MergedNodeId leaf : {leaves.native, leaves.python, leaves.behalf}) {
       for (uint32_t node = leaf.value; node != 0 && !seen[node];
            node = merged_.nodes()[node].parent.value) {
         seen[node] = true;
@@ -116,17 +121,30 @@ bool Namer::Append(const Leaves& leaves, Native native, bool internals,
     }
   };
   for (uint32_t node = leaves.native.value; node != 0; node = nodes[node].parent.value) {
+    const LocationId at = nodes[node].location;
     if (python != 0 && is_boundary(node)) {
       take_group();
-    } else {
-      locations_.push_back(nodes[node].location.value);
+    } else if (!own_[merged_.locations()[at.value].owner]) {
+      locations_.push_back(at.value);
     }
   }
   const bool goes_on = python != 0;
   while (python != 0) take_group();
+  const size_t own = locations_.size();
+  for (uint32_t node = leaves.behalf.value; node != 0; node = nodes[node].parent.value)
+    locations_.push_back(nodes[node].location.value);
 
   ids_.clear();
   stack_roles_.clear();
+  for (size_t i = locations_.size(); i > own; --i) {
+    for (const uint32_t id : frames_at_[locations_[i - 1]]) {
+      model::Frame frame = *frames_[id];
+      if (frame.kind == model::Frame::Kind::kPython) frame.kind = model::Frame::Kind::kBehalf;
+      ids_.push_back(Intern(frame));
+      stack_roles_.push_back(roles_[ids_.back()]);
+    }
+  }
+  locations_.resize(own);
   for (auto location = locations_.rbegin(); location != locations_.rend(); ++location) {
     const std::vector<uint32_t>& at = frames_at_[*location];
     for (auto frame = at.rbegin(); frame != at.rend(); ++frame) {
@@ -137,7 +155,7 @@ bool Namer::Append(const Leaves& leaves, Native native, bool internals,
   for (const uint32_t shown : Fold(stack_roles_, native, internals))
     frames->push_back(
         {shown == kImportFrame ? InternSynthetic(std::string(kImport)) : ids_[shown]});
-  return goes_on || IsGreenlets(stack_roles_);
+  return goes_on || (leaves.behalf.value == 0 && IsGreenlets(stack_roles_));
 }
 
 std::vector<const model::Frame*> Namer::Frames(const std::vector<model::FrameId>& ids) const {

@@ -20,6 +20,7 @@ namespace heapecho::aggregator {
 
 struct Leaves {
   MergedNodeId native, python;
+  MergedNodeId behalf;  // Python frames too
 };
 
 // Name() once, then Append() and Intern() as often as needed, then Finish(). Not thread-safe.
@@ -36,9 +37,11 @@ class Namer {
   // The same of one that is made up.
   uint32_t InternSynthetic(std::string name);
 
-  // Appends a stack, root first: both kinds of frames in the order that model::PythonNode tells,
-  // folded. Whether it is whole although the native walk broke: where Python's frames go on to the
-  // thread's first one, and of a greenlet, which begins where the walk finds no more.
+  // Appends a stack, root first: the frames on whose behalf it ran, then both kinds of its own in
+  // the order that model::PythonNode tells, folded. Functions of the recording library, which
+  // stands between a program and what it calls, are left out. Whether it is whole although the
+  // native walk broke: where Python's frames go on to the thread's first one, and of a greenlet,
+  // which begins where the walk finds no more.
   bool Append(const Leaves& leaves, Native native, bool internals,
               std::vector<model::FrameId>* frames);
 
@@ -53,6 +56,7 @@ class Namer {
                   const std::vector<std::vector<model::Frame>>& named);
 
   const MergedStacks& merged_;
+  std::vector<bool> own_;                         // by module: it is the recording library itself
   std::set<std::string> interpreters_;            // file names of modules
   std::vector<std::vector<uint32_t>> frames_at_;  // by location, innermost first
   std::map<model::Frame, uint32_t> index_;

@@ -172,7 +172,7 @@ bool IsNameless(const model::Frame& frame) {
 // The innermost that is no plumbing: an index into `frames`, root first.
 size_t InterestingFrame(const std::vector<const model::Frame*>& frames) {
   const bool python = std::any_of(frames.begin(), frames.end(), [](const model::Frame* frame) {
-    return frame->kind == model::Frame::Kind::kPython;
+    return frame->IsOfPython();
   });
   for (size_t i = frames.size(); i-- > 0;) {
     if (!IsPlumbing(*frames[i]) && !(python && IsNameless(*frames[i]))) return i;
@@ -188,7 +188,7 @@ model::FrameId InterestingFrame(const model::Profile& profile, const model::Samp
 
 // Code that has no file because a person or another program passed it as text.
 bool IsEntered(const model::Frame& frame) {
-  return frame.kind == model::Frame::Kind::kPython &&
+  return frame.IsOfPython() &&
          (frame.file == "<string>" || frame.file == "<stdin>" || frame.file == "<console>");
 }
 
@@ -250,7 +250,7 @@ std::vector<model::SampleId> Sites(const model::Profile& profile, model::Unit un
 }
 
 bool IsOwnCode(const model::Frame& frame) {
-  if (frame.kind != model::Frame::Kind::kPython) return false;
+  if (!frame.IsOfPython()) return false;
   const absl::string_view file = frame.file;
   if (file.empty() || absl::StartsWith(file, "<")) return false;
   for (const absl::string_view place :
@@ -271,7 +271,7 @@ std::vector<model::SiteGroup> GroupSites(const model::Profile& profile, model::U
     const model::FrameId id = InterestingFrame(profile, sample);
     // By function, not by line: a function is what a person looks for, its sites say the lines.
     const model::Frame& frame = profile.frames[id.value];
-    const bool python = frame.kind == model::Frame::Kind::kPython;
+    const bool python = frame.IsOfPython();
     return GroupKey{id, {frame.function, python ? frame.file : frame.module, 0, sample.domain}};
   });
 }
@@ -286,7 +286,7 @@ std::vector<model::SiteGroup> GroupOwnCode(const model::Profile& profile, model:
     if (found == sample.frames.rend()) {
       const auto outermost =
           std::find_if(sample.frames.begin(), sample.frames.end(), [&](model::FrameId id) {
-            return profile.frames[id.value].kind == model::Frame::Kind::kPython;
+            return profile.frames[id.value].IsOfPython();
           });
       if (outermost == sample.frames.end() || !IsEntered(profile.frames[outermost->value]))
         return std::nullopt;

@@ -49,8 +49,12 @@ std::optional<TopStack> FindTopStack(const std::vector<model::Stack>& stacks,
   std::vector<uint32_t> code_of(stacks.size(), 0);
   for (size_t i = 0; i < stacks.size(); ++i) {
     if (by_stack[i].bytes == 0) continue;
-    uint32_t node = stacks[i].python_leaf;
-    while (node != 0 && !own[python_nodes[node].code]) node = python_nodes[node].parent;
+    const auto own_code = [&](uint32_t node) {
+      while (node != 0 && !own[python_nodes[node].code]) node = python_nodes[node].parent;
+      return node;
+    };
+    uint32_t node = own_code(stacks[i].python_leaf);
+    if (node == 0) node = own_code(stacks[i].behalf_leaf);
     if (node == 0) continue;
     code_of[i] = python_nodes[node].code;
     by_code[code_of[i]] += by_stack[i];

@@ -49,8 +49,6 @@ absl::string_view LastPart(absl::string_view text, char separator) {
   return at == absl::string_view::npos ? text : text.substr(at + 1);
 }
 
-bool IsPython(const model::Frame& frame) { return frame.kind == model::Frame::Kind::kPython; }
-
 bool IsWrapper(const model::Frame& frame) {
   const absl::string_view name = LastPart(frame.function, '.');
   return std::find(std::begin(kWrappers), std::end(kWrappers), name) != std::end(kWrappers);
@@ -72,7 +70,7 @@ std::string ViewOf(const std::vector<const model::Frame*>& frames) {
     // The innermost call: a handler may call the framework again.
     const auto called =
         std::find_if(frames.rbegin(), frames.rend(), [&](const model::Frame* frame) {
-          return IsPython(*frame) && LastPart(frame->function, '.') == caller.function &&
+          return frame->IsOfPython() && LastPart(frame->function, '.') == caller.function &&
                  absl::EndsWith(frame->file, caller.file);
         });
     if (called == frames.rend()) continue;
@@ -82,7 +80,7 @@ std::string ViewOf(const std::vector<const model::Frame*>& frames) {
     });
     if (own != frames.end()) return NameOf(**own);
     const auto any = std::find_if(inside, frames.end(), [](const model::Frame* frame) {
-      return IsPython(*frame) && !IsWrapper(*frame);
+      return frame->IsOfPython() && !IsWrapper(*frame);
     });
     if (any != frames.end()) return NameOf(**any);
   }

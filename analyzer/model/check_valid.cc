@@ -93,12 +93,14 @@ std::string CheckPython(const std::vector<PythonNode>& nodes,
 
 std::string CheckStacks(const Recording& recording) {
   if (recording.stacks.empty()) return "there is no unknown stack";
-  if (recording.stacks[0].native_leaf != 0 || recording.stacks[0].python_leaf != 0)
+  if (recording.stacks[0].native_leaf != 0 || recording.stacks[0].python_leaf != 0 ||
+      recording.stacks[0].behalf_leaf != 0)
     return "the unknown stack has frames";
   const size_t python_nodes = std::max<size_t>(recording.python_nodes.size(), 1);
   for (size_t i = 0; i < recording.stacks.size(); ++i) {
     const Stack& stack = recording.stacks[i];
-    if (stack.native_leaf >= recording.native_nodes.size() || stack.python_leaf >= python_nodes) {
+    if (stack.native_leaf >= recording.native_nodes.size() || stack.python_leaf >= python_nodes ||
+        stack.behalf_leaf >= python_nodes) {
       return absl::StrCat("stack ", i, " has no such leaf");
     }
     if (!IsSound(stack.domain)) return absl::StrCat("stack ", i, " has no such domain");

@@ -23,6 +23,8 @@ struct Frame {
   uint32_t line = 0;     // 0: not known
   std::string module;    // file name of the ELF, e.g. "libc.so.6"; empty for none
   bool inlined = false;  // inlined into the next outer frame
+  // Of Python code, of this thread's own or of the one on whose behalf it worked (kBehalf).
+  bool IsOfPython() const { return kind == Kind::kPython || kind == Kind::kBehalf; }
   friend auto operator<=>(const Frame&, const Frame&) = default;
 };
 

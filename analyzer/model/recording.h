@@ -95,6 +95,7 @@ struct Estimate {
 struct Stack {
   uint32_t native_leaf = 0;  // index into Recording::native_nodes
   uint32_t python_leaf = 0;  // index into Recording::python_nodes; 0: no Python frame
+  uint32_t behalf_leaf = 0;  // likewise: the stack on whose behalf this thread did it; 0: nobody's
   Domain domain = Domain::kMalloc;
   bool truncated =
       false;  // innermost frames are there, the outermost ones or some inner ones were cut

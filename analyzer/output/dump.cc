@@ -228,10 +228,11 @@ void DumpPythonCode(const std::vector<model::PythonCode>& codes, Writer& out) {
   }
 }
 
-void DumpPythonFrames(const model::Recording& recording, uint32_t leaf, Writer& out) {
+void DumpPythonFrames(const model::Recording& recording, uint32_t leaf, absl::string_view what,
+                      Writer& out) {
   for (uint32_t at = leaf; at != 0; at = recording.python_nodes[at].parent) {
     const model::PythonNode& node = recording.python_nodes[at];
-    out.Begin("  python ").Raw(node.code == 0 ? "unknown" : absl::StrCat("code-", node.code));
+    out.Begin(what).Raw(node.code == 0 ? "unknown" : absl::StrCat("code-", node.code));
     if (node.instruction != model::PythonNode::kNoInstruction)
       out.Raw(absl::StrCat("+", node.instruction));
     out.Raw(node.group_entry ? " entry" : "").End();
@@ -259,7 +260,8 @@ void DumpStacks(const model::Recording& recording, Writer& out) {
       out.Raw(absl::StrCat("0x", absl::Hex(node.address)));
       out.Raw(node.evaluates_python ? " evaluates" : "").End();
     }
-    DumpPythonFrames(recording, stack.python_leaf, out);
+    DumpPythonFrames(recording, stack.python_leaf, "  python ", out);
+    DumpPythonFrames(recording, stack.behalf_leaf, "  behalf ", out);
   }
 }
 

@@ -15,28 +15,54 @@ namespace {
 struct Frames {
   std::vector<TreeFrame> merged;
   std::vector<uint32_t> of_profile;  // index into merged, for each of the profile's frames
+  std::vector<uint32_t> as_caller;   // the same for one that IsCallerOnBehalf
 };
+
+// Whether the frame is one on whose behalf another thread worked, and called the one that handed
+// the work over. It is the same there as in its own thread's stacks, so the tree has it once; what
+// was done elsewhere branches off at the innermost such frame.
+bool IsCallerOnBehalf(const model::Profile& profile, const model::Sample& sample, size_t i) {
+  const auto on_behalf = [&](size_t at) {
+    return profile.frames[sample.frames[at].value].kind == model::Frame::Kind::kBehalf;
+  };
+  return i + 1 < sample.frames.size() && on_behalf(i) && on_behalf(i + 1);
+}
 
 // Profile::frames is sorted and a line is no part of what is compared first, so equal frames need
 // not be neighbours: order them without their lines.
-Frames MergeFrames(const std::vector<model::Frame>& frames, bool lines) {
-  const auto without_line = [&](uint32_t index) {
-    model::Frame frame = frames[index];
-    if (!lines) frame.line = 0;
-    return frame;
+Frames MergeFrames(const model::Profile& profile, bool lines) {
+  const std::vector<model::Frame>& frames = profile.frames;
+  std::vector<bool> calls(frames.size());
+  for (const model::Sample& sample : profile.samples)
+    for (size_t i = 0; i < sample.frames.size(); ++i)
+      if (IsCallerOnBehalf(profile, sample, i)) calls[sample.frames[i].value] = true;
+
+  struct Entry {
+    model::Frame frame;
+    uint32_t index;
+    bool as_caller;
+    auto operator<=>(const Entry&) const = default;
   };
-  std::vector<std::pair<model::Frame, uint32_t>> order;
+  std::vector<Entry> order;
   order.reserve(frames.size());
-  for (uint32_t i = 0; i < frames.size(); ++i) order.emplace_back(without_line(i), i);
+  for (uint32_t i = 0; i < frames.size(); ++i) {
+    model::Frame frame = frames[i];
+    if (!lines) frame.line = 0;
+    order.push_back({frame, i, false});
+    if (!calls[i]) continue;
+    frame.kind = model::Frame::Kind::kPython;
+    order.push_back({std::move(frame), i, true});
+  }
   std::sort(order.begin(), order.end());
 
   Frames out;
   out.of_profile.resize(frames.size());
+  out.as_caller.resize(frames.size());
   for (size_t i = 0; i < order.size(); ++i) {
-    const uint32_t index = order[i].second;
+    const auto& [frame, index, as_caller] = order[i];
     const uint32_t line = frames[index].line;
-    if (i == 0 || order[i].first != order[i - 1].first) {
-      out.merged.push_back({order[i].first, 0});
+    if (i == 0 || frame != order[i - 1].frame) {
+      out.merged.push_back({frame, 0});
       out.merged.back().frame.line = 0;
     }
     TreeFrame& merged = out.merged.back();
@@ -44,7 +70,8 @@ Frames MergeFrames(const std::vector<model::Frame>& frames, bool lines) {
       merged.frame.line = merged.last_line == 0 ? line : std::min(merged.frame.line, line);
       merged.last_line = std::max(merged.last_line, line);
     }
-    out.of_profile[index] = static_cast<uint32_t>(out.merged.size() - 1);
+    (as_caller ? out.as_caller : out.of_profile)[index] =
+        static_cast<uint32_t>(out.merged.size() - 1);
   }
   return out;
 }
@@ -73,14 +100,16 @@ std::vector<std::vector<uint32_t>> OrderedChildren(const std::vector<Building>& 
 }  // namespace
 
 FrameTree BuildFrameTree(const model::Profile& profile, model::Unit unit, bool lines) {
-  Frames frames = MergeFrames(profile.frames, lines);
+  Frames frames = MergeFrames(profile, lines);
 
   std::vector<Building> building(1);
   absl::flat_hash_map<std::pair<uint32_t, uint32_t>, uint32_t> child_of;  // (node, frame) to node
   for (const model::Sample& sample : profile.samples) {
     uint32_t at = 0;
-    for (const model::FrameId id : sample.frames) {
-      const uint32_t frame = frames.of_profile[id.value];
+    for (size_t i = 0; i < sample.frames.size(); ++i) {
+      const uint32_t id = sample.frames[i].value;
+      const uint32_t frame =
+          IsCallerOnBehalf(profile, sample, i) ? frames.as_caller[id] : frames.of_profile[id];
       const auto [found, is_new] =
           child_of.try_emplace({at, frame}, static_cast<uint32_t>(building.size()));
       if (is_new) building.push_back({.frame = frame, .parent = at});

@@ -19,8 +19,10 @@ std::string ShortPath(const std::string& path) {
   return path.substr(path.rfind('/', name - 1) + 1);
 }
 
+bool IsOnBehalf(const model::Frame& frame) { return frame.kind == model::Frame::Kind::kBehalf; }
+
 bool IsSameFunction(const model::Frame& a, const model::Frame& b) {
-  const bool python = a.kind == model::Frame::Kind::kPython;
+  const bool python = a.IsOfPython();
   return a.kind == b.kind && a.function == b.function && a.module == b.module &&
          (!python || a.file == b.file);
 }
@@ -46,7 +48,7 @@ std::string DateAndTime(absl::Time time) {
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 std::string FrameText(const model::Frame& frame) {
-  const bool python = frame.kind == model::Frame::Kind::kPython;
+  const bool python = frame.IsOfPython();
   std::string text = frame.function;
   if (!frame.module.empty()) absl::StrAppend(&text, " (", frame.module, ")");
   if (!frame.file.empty())
@@ -69,7 +71,9 @@ std::string StackText(const model::Profile& profile, const model::SiteGroup& gro
     const auto next = std::find_if(frame, frames.rend(), [&](model::FrameId id) {
       return !IsSameFunction(profile.frames[id.value], profile.frames[frame->value]);
     });
+    const bool outside = frame != frames.rbegin() && !IsOnBehalf(profile.frames[frame[-1].value]);
     absl::StrAppend(&text, shown == 0 ? "     " : "       <- ",
+                    outside && IsOnBehalf(profile.frames[frame->value]) ? "on behalf of " : "",
                     FrameText(profile.frames[frame->value]));
     if (next - frame > 1) absl::StrAppend(&text, ", ", next - frame, " times");
     absl::StrAppend(&text, "\n");

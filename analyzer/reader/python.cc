@@ -118,12 +118,14 @@ void RepairPythonNodes(const CodeIndex& index, model::Recording& recording,
   std::vector<bool> cut;
   if (!nodes.empty()) cut = RepairChains<model::PythonNode>(nodes, is_written, complaints);
   for (model::Stack& stack : recording.stacks) {
-    if (!is_written(stack.python_leaf)) {
-      complaints.Count("stacks name Python frames that are not there; they are shown without");
-      stack.python_leaf = 0;
-      stack.broken = true;
-    } else if (stack.python_leaf != 0 && cut[stack.python_leaf]) {
-      stack.broken = true;
+    for (uint32_t* leaf : {&stack.python_leaf, &stack.behalf_leaf}) {
+      if (!is_written(*leaf)) {
+        complaints.Count("stacks name Python frames that are not there; they are shown without");
+        *leaf = 0;
+        stack.broken = true;
+      } else if (*leaf != 0 && cut[*leaf]) {
+        stack.broken = true;
+      }
     }
   }
   if (nodes.empty() && recording.python_code.empty()) return;

@@ -30,6 +30,7 @@ model::Stack ToStack(const wire::StackRecord& record, uint32_t peak_mark, Compla
   model::Stack stack;
   stack.native_leaf = record.native_leaf;
   stack.python_leaf = record.python_leaf;
+  stack.behalf_leaf = record.behalf_leaf;
   if (record.domain <= static_cast<uint8_t>(wire::Domain::kMmap)) {
     stack.domain = static_cast<model::Domain>(record.domain);
   } else {
@@ -66,6 +67,7 @@ void ReadStacks(Source& source, const Part& part, uint32_t peak_mark, model::Rec
   });
   recording.stacks[wire::kUnknownStack].native_leaf = 0;
   recording.stacks[wire::kUnknownStack].python_leaf = 0;
+  recording.stacks[wire::kUnknownStack].behalf_leaf = 0;
 }
 
 void ReadNodes(Source& source, const Part& part, model::Recording& recording, Complaints&) {

@@ -9,6 +9,7 @@
 
 #include "preload/base/memory.h"
 #include "preload/hook/state.h"
+#include "preload/hook/tasks.h"
 #include "preload/stack/maps_reader.h"
 #include "preload/wire/format.h"
 
@@ -133,6 +134,12 @@ void Hook(const dl_phdr_info& info, const pools::MappedFile& mapped, Met* met, s
     AddFact(info.dlpi_name, "not recorded: ", file.trouble);
   } else if (!HookArrowPools(bank, file)) {
     AddFact(info.dlpi_name, "not recorded: its tables cannot be written to");
+  } else if (g_state.options.arrow == base::Arrow::kPools) {
+    AddFact(info.dlpi_name, "recorded, not whose work its threads do: HEAPECHO_ARROW=pools");
+  } else if (file.spawn == nullptr) {
+    AddFact(info.dlpi_name, "recorded, not whose work its threads do: ", file.task_trouble);
+  } else if (!HookArrowTasks(bank, file)) {
+    AddFact(info.dlpi_name, "recorded, not whose work its threads do: no memory for it");
   } else {
     AddFact(info.dlpi_name, "recorded");
   }

@@ -9,6 +9,7 @@
 #include "preload/hook/arrow.h"
 #include "preload/hook/next.h"
 #include "preload/hook/state.h"
+#include "preload/hook/tasks.h"
 #include "preload/hook/threads.h"
 #include "preload/sampler/poisson.h"
 
@@ -77,7 +78,8 @@ void MirrorEverything(uint64_t now) {
 stack::InternSink MirrorOfStacks() {
   return {.native_node_written = NativeNodeWritten,
           .python_node_written = PythonNodeWritten,
-          .stack_written = StackWritten};
+          .stack_written = StackWritten,
+          .count_held = CountHeldByTasks};
 }
 
 void CodeWritten(size_t offset, size_t bytes) {

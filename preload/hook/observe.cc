@@ -10,7 +10,9 @@
 #include "preload/hook/lifetime.h"
 #include "preload/hook/memory_look.h"
 #include "preload/hook/mirror.h"
+#include "preload/hook/own_time.h"
 #include "preload/hook/state.h"
+#include "preload/hook/tasks.h"
 #include "preload/hook/threads.h"
 #include "preload/sampler/interval.h"
 #include "preload/sampler/poisson.h"
@@ -20,12 +22,6 @@ namespace heapecho::hook {
 namespace {
 
 constexpr uint64_t kControlNs = 100 * kMillisecond;
-// One event in so many is timed, and stands for the others.
-constexpr uint64_t kTimedEvents = 16;
-
-uint32_t CodeIdOf(const stack::PythonFrame& frame) {
-  return g_state.code.IdOf(g_state.python.interpreter(), frame);
-}
 
 // Seeds the thread for this process. Its gap is to be drawn anew.
 void SeedThread(ThreadState& thread) {
@@ -93,26 +89,6 @@ void ControlInterval(uint64_t now) {
   g_state.recording.MirrorCounters();
 }
 
-// What an event costs, for the automatic interval. CPU time of the thread, since on a busy machine
-// most of the time on the clock is somebody else's; asking for it is a system call, so one event in
-// kTimedEvents pays it.
-class OwnTime {
- public:
-  explicit OwnTime(ThreadState& thread) {
-    if (++thread.events % kTimedEvents == 0) start_ = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
-  }
-  ~OwnTime() {
-    if (start_ == 0) return;
-    const uint64_t took = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start_;
-    g_state.own_ns.fetch_add(took * kTimedEvents, kRelaxed);
-  }
-  OwnTime(const OwnTime&) = delete;
-  OwnTime& operator=(const OwnTime&) = delete;
-
- private:
-  uint64_t start_ = 0;
-};
-
 // --- The two events.
 
 bool IsInherited(const live::Block& block) {
@@ -168,7 +144,8 @@ __attribute__((noinline)) uint64_t Sample(ThreadState& thread, void* block, size
                                                     .native_walk = walk,
                                                     .python = scratch->python,
                                                     .python_walk = python,
-                                                    .code_id = CodeIdOf},
+                                                    .code_id = CodeIdOf,
+                                                    .behalf_leaf = BehalfOf(thread)},
                                                    domain, start);
     g_state.scratch.GiveBack(scratch);
 

@@ -74,6 +74,10 @@ extern constinit State g_state __attribute__((visibility("hidden")));
 
 inline uint64_t Now() { return recording::ClockNs(CLOCK_MONOTONIC); }
 
+inline uint32_t CodeIdOf(const stack::PythonFrame& frame) {
+  return g_state.code.IdOf(g_state.python.interpreter(), frame);
+}
+
 // Seconds since the process began, or was forked.
 inline uint32_t SecondOfLife(uint64_t now) {
   return static_cast<uint32_t>((now - g_state.start_ns) / kSecond);

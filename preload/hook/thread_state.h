@@ -20,6 +20,7 @@ struct ThreadState {
   uint32_t thread_id;  // the kernel's
   uint32_t ordinal;    // which of the process's threads this is; picks the event writer
   uint32_t epoch;      // of the process it was seeded in; another one: seed again
+  uint32_t task;       // the one that runs (tasks.h), from 1; 0: none
   uint16_t record;     // of the table of threads, from 1; 0: none yet; UINT16_MAX: it was full
   uint8_t events;      // sampled events so far, modulo 256; every so many one is timed
   uint8_t opening;  // dlopens under way in this thread, of those that are called (library_hooks.cc)

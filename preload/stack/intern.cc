@@ -80,11 +80,13 @@ uint32_t Interner::Intern(const Use& use, const CapturedStack& captured, wire::D
   const bool truncated = captured.native_walk.truncated || captured.python_walk.truncated;
   Key key = {.native_leaf = 0,
              .python_leaf = 0,
+             .behalf_leaf = captured.behalf_leaf,
              .flags = static_cast<uint16_t>((truncated ? wire::kStackTruncated : 0) |
                                             (captured.native_walk.broken ? wire::kStackBroken : 0)),
              .domain = static_cast<uint8_t>(domain)};
   // When modules come or go an address may mean another frame, so what was cached by address is void.
-  const uint64_t seed = ModuleGeneration() << 32 | uint32_t{key.flags} << 8 | key.domain;
+  const uint64_t seed = (ModuleGeneration() << 32 | uint32_t{key.flags} << 8 | key.domain) ^
+                        key.behalf_leaf * 0xff51afd7ed558ccd;
   const uint64_t hash = HashFrames(captured.python, captured.python_walk.count,
                                    HashFrames(captured.native, captured.native_walk.count, seed));
   std::atomic<uint64_t>& cached = cache_[(hash >> 16) & cache_mask_];
@@ -100,7 +102,7 @@ uint32_t Interner::Intern(const Use& use, const CapturedStack& captured, wire::D
     key.flags |= wire::kStackTruncated;
     for (; stack == wire::kUnknownStack; CutInnermost(&key)) {
       stack = FindStack(key);
-      if (key.native_leaf == 0 && key.python_leaf == 0) break;
+      if (key.IsEmpty()) break;
     }
   }
   if (stack == wire::kUnknownStack) {
@@ -164,8 +166,34 @@ bool Interner::Insert(const CapturedStack& captured, Key* key) {
   return python_left_off == 0 && i == 0;
 }
 
-// Takes the innermost frame off, as both kinds interleave.
+uint32_t Interner::InternPython(const Use& use, const PythonFrame* frames, uint32_t count,
+                                uint32_t (*code_id)(const PythonFrame& frame)) {
+  constexpr uint64_t kNodeMask = (uint64_t{1} << 24) - 1;
+  if (use.folding() || capacity_ == 0 || count == 0) return 0;
+  const uint64_t hash = HashFrames(frames, count, count);
+  std::atomic<uint64_t>& cached = python_cache_[hash >> 32 & (kPythonCached - 1)];
+  const uint64_t known = cached.load(std::memory_order_acquire);
+  if (((known ^ hash) & ~kNodeMask) == 0 && (known & kNodeMask) != 0) {
+    return static_cast<uint32_t>(known & kNodeMask);
+  }
+  uint32_t leaf = 0;
+  for (uint32_t i = count; i > 0; --i) {
+    const uint32_t code = code_id(frames[i - 1]);
+    const uint32_t instruction = (frames[i - 1].instruction & ~wire::kGroupEntry) | (code == 0 ? wire::kNoInstruction : 0);
+    const uint32_t node = python_.FindOrAdd(leaf, uint64_t{instruction} << 32 | code);
+    if (node == kNoNode) return 0;
+    leaf = node;
+  }
+  if (leaf <= kNodeMask) cached.store((hash & ~kNodeMask) | leaf, std::memory_order_release);
+  return leaf;
+}
+
+// Takes the innermost frame off, as both kinds interleave; of the stack on whose behalf it ran, when nothing else is left.
 void Interner::CutInnermost(Key* key) const {
+  if (key->native_leaf == 0 && key->python_leaf == 0) {
+    if (key->behalf_leaf != 0) key->behalf_leaf = python_.ParentOf(key->behalf_leaf);
+    return;
+  }
   bool native = key->native_leaf != 0 && !Evaluates(native_.Record(key->native_leaf));
   if (!native && key->python_leaf != 0) {
     native = IsGroupEntry(python_.Record(key->python_leaf));
@@ -179,6 +207,7 @@ void Interner::CutInnermost(Key* key) const {
 
 uint32_t Interner::HashOf(const Key& key) {
   uint64_t h = (uint64_t{key.native_leaf} << 32 | key.python_leaf) * 0x9e3779b97f4a7c15;
+  h ^= key.behalf_leaf * uint64_t{0xff51afd7ed558ccd};
   h = (h ^ h >> 29 ^ uint64_t{key.flags} << 8 ^ key.domain) * 0xbf58476d1ce4e5b9;
   return static_cast<uint32_t>(h >> 32);
 }
@@ -187,6 +216,7 @@ Interner::Key Interner::KeyOf(uint32_t stack) const {
   const StackTotals& totals = stacks_[stack];
   return {.native_leaf = totals.native_leaf.load(kRelaxed),
           .python_leaf = totals.python_leaf.load(kRelaxed),
+          .behalf_leaf = totals.behalf_leaf.load(kRelaxed),
           .flags = totals.flags.load(kRelaxed),
           .domain = totals.domain.load(kRelaxed)};
 }
@@ -194,7 +224,7 @@ Interner::Key Interner::KeyOf(uint32_t stack) const {
 bool Interner::Matches(uint32_t stack, const Key& key) const {
   const Key other = KeyOf(stack);
   return other.native_leaf == key.native_leaf && other.python_leaf == key.python_leaf &&
-         other.flags == key.flags && other.domain == key.domain;
+         other.behalf_leaf == key.behalf_leaf && other.flags == key.flags && other.domain == key.domain;
 }
 
 uint32_t Interner::FindStack(const Key& key) const {
@@ -216,6 +246,7 @@ uint32_t Interner::FindOrAddStack(const Key& key, uint64_t now_ns) {
         StackTotals& totals = stacks_[mine];
         totals.native_leaf.store(key.native_leaf, kRelaxed);
         totals.python_leaf.store(key.python_leaf, kRelaxed);
+        totals.behalf_leaf.store(key.behalf_leaf, kRelaxed);
         totals.flags.store(key.flags, kRelaxed);
         totals.domain.store(key.domain, kRelaxed);
         totals.first_seen_ns.store(now_ns, kRelaxed);
@@ -335,7 +366,9 @@ void Interner::Fold(const ProcessTotals& process, uint64_t now_ns) {
     if (stacks_[stack].domain.load(kRelaxed) == kFreeDomain) continue;
     ++references.native[stacks_[stack].native_leaf.load(kRelaxed)];
     ++references.python[stacks_[stack].python_leaf.load(kRelaxed)];
+    ++references.python[stacks_[stack].behalf_leaf.load(kRelaxed)];
   }
+  if (sink_.count_held != nullptr) sink_.count_held(references.python);
   const uint32_t cutoff = FoldCutoff();
   for (uint32_t stack = 1; stack < used; ++stack) {
     const StackTotals& totals = stacks_[stack];
@@ -351,14 +384,16 @@ void Interner::Fold(const ProcessTotals& process, uint64_t now_ns) {
   python_.Rebuild();
   RebuildStackIndex();
   for (uint32_t i = 0; i <= cache_mask_; ++i) cache_[i].store(0, kRelaxed);
+  for (std::atomic<uint64_t>& cached : python_cache_) cached.store(0, kRelaxed);
 }
 
 void Interner::FoldOne(uint32_t stack, const ProcessTotals& process, References& references, uint64_t now_ns) {
   StackTotals& totals = stacks_[stack];
   const Key before = KeyOf(stack);
-  if (before.native_leaf == 0 && before.python_leaf == 0) return;
+  if (before.IsEmpty()) return;
   --references.native[before.native_leaf];
   --references.python[before.python_leaf];
+  --references.python[before.behalf_leaf];
   Key key = before;
   key.flags |= wire::kStackTruncated;
   const auto shared = [](uint32_t leaf, const uint32_t* counts) { return leaf == 0 || counts[leaf] != 0; };
@@ -367,17 +402,21 @@ void Interner::FoldOne(uint32_t stack, const ProcessTotals& process, References&
     CutInnermost(&key);
     References::FreeUnused(inner.native_leaf, key.native_leaf, native_, references.native);
     References::FreeUnused(inner.python_leaf, key.python_leaf, python_, references.python);
-  } while ((key.native_leaf != 0 || key.python_leaf != 0) &&
-           !(shared(key.native_leaf, references.native) && shared(key.python_leaf, references.python)));
+    References::FreeUnused(inner.behalf_leaf, key.behalf_leaf, python_, references.python);
+  } while (!key.IsEmpty() &&
+           !(shared(key.native_leaf, references.native) && shared(key.python_leaf, references.python) &&
+             shared(key.behalf_leaf, references.python)));
 
   const uint32_t into = FindStack(key);
   HEAPECHO_COUNT(stacks_folded);
   if (into == 0) {  // nothing ends there yet: this one does from now on
     totals.native_leaf.store(key.native_leaf, kRelaxed);
     totals.python_leaf.store(key.python_leaf, kRelaxed);
+    totals.behalf_leaf.store(key.behalf_leaf, kRelaxed);
     totals.flags.store(key.flags, kRelaxed);
     ++references.native[key.native_leaf];
     ++references.python[key.python_leaf];
+    ++references.python[key.behalf_leaf];
     uint32_t i = HashOf(key);
     while (index_[i & index_mask_].load(kRelaxed) != 0) ++i;
     index_[i & index_mask_].store(stack, kRelaxed);
@@ -386,6 +425,7 @@ void Interner::FoldOne(uint32_t stack, const ProcessTotals& process, References&
     totals.domain.store(kFreeDomain, kRelaxed);
     totals.native_leaf.store(0, kRelaxed);
     totals.python_leaf.store(0, kRelaxed);
+    totals.behalf_leaf.store(0, kRelaxed);
     totals.first_seen_ns.store(now_ns, kRelaxed);
     sink_.stack_written(into);
   }

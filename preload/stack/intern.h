@@ -8,8 +8,8 @@
 // When the tables are full, the stacks longest unused that hold no live bytes are folded: each loses its
 // innermost frames down to the point where it branched off, and its totals are added to the stack that ends
 // there. Innermost means innermost of both kinds as they interleave, so that what is left of the two leaves is still
-// one stack: a native frame that evaluated Python code goes with the last of its Python frames, and the point is
-// reached where both leaves are shared with somebody. Detail is lost, never bytes, and never a new site. Folding needs the tables for itself. It takes them
+// one stack: a native frame that evaluated Python code goes with the last of its Python frames, the stack on whose behalf
+// this one ran comes last, and the point is reached where all leaves are shared with somebody. Detail is lost, never bytes, and never a new site. Folding needs the tables for itself. It takes them
 // only when nobody is inside (Use counts who is), and while it runs, samples of other threads are accounted to
 // the unknown stack (counted): nobody waits. Where it cannot run, or ran a moment ago, a new stack is cut to
 // the innermost caller that has an id.
@@ -34,6 +34,9 @@ struct InternSink {
   PrefixTree::Written native_node_written;
   PrefixTree::Written python_node_written;
   void (*stack_written)(uint32_t stack);
+  // While folding: adds one to `references`, by node, for each Python node that somebody holds beside the stacks, as
+  // InternPython() gave it. Null: nobody does.
+  void (*count_held)(uint32_t* references);
 };
 
 // A captured stack, merged (MergeFrames), innermost frames first.
@@ -43,6 +46,7 @@ struct CapturedStack {
   const PythonFrame* python;
   PythonWalk python_walk;
   uint32_t (*code_id)(const PythonFrame& frame);  // the id of a frame's code, 0 for one that is not known
+  uint32_t behalf_leaf = 0;  // of InternPython(): the Python stack on whose behalf this one runs; outside of all others
 };
 
 class Interner {
@@ -67,6 +71,11 @@ class Interner {
   // The id of a captured stack. Call inside a Use. Never fails: at worst kUnknownStack, counted.
   uint32_t Intern(const Use& use, const CapturedStack& captured, wire::Domain domain, uint64_t now_ns);
 
+  // The node of a stack of Python frames alone, which another thread's stacks are to name as theirs (behalf_leaf): one of
+  // somebody that InternSink::count_held tells of, or it means nothing once the Use has ended. 0: none, or no room.
+  uint32_t InternPython(const Use& use, const PythonFrame* frames, uint32_t count,
+                        uint32_t (*code_id)(const PythonFrame& frame));
+
   StackTotals& Totals(uint32_t stack) { return stacks_[stack]; }
   const PrefixTree& native_nodes() const { return native_; }
   const PrefixTree& python_nodes() const { return python_; }
@@ -81,8 +90,9 @@ class Interner {
 
  private:
   struct Key {
-    uint32_t native_leaf, python_leaf;
+    uint32_t native_leaf, python_leaf, behalf_leaf;
     uint16_t flags;
+    bool IsEmpty() const { return native_leaf == 0 && python_leaf == 0 && behalf_leaf == 0; }
     uint8_t domain;
   };
   struct References;  // how much stands on each node, while folding
@@ -108,6 +118,9 @@ class Interner {
   StackTotals* stacks_ = nullptr;
   std::atomic<uint32_t>* index_ = nullptr;  // stack id; 0: empty
   std::atomic<uint64_t>* cache_ = nullptr;  // hash of the frames, its low 16 bits replaced by the id
+  // Of InternPython: hash of the frames, its low 24 bits replaced by the node.
+  static constexpr uint32_t kPythonCached = 64;
+  std::atomic<uint64_t> python_cache_[kPythonCached];
   std::atomic<uint32_t> used_;
   std::atomic<uint64_t> free_list_;  // tag << 32 | stack; linked through native_leaf
   std::atomic<uint32_t> inside_;

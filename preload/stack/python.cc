@@ -149,6 +149,12 @@ uintptr_t Python::ThreadState() const {
 
 PythonWalk Python::Walk(uintptr_t sp, NativeFrame* native, const NativeWalk& native_walk,
                         PythonFrame* python) {
+  const PythonWalk walk = WalkAlone(python);
+  if (walk.count != 0) MergeFrames(interpreter_, sp, native, native_walk.count, python, walk.count);
+  return walk;
+}
+
+PythonWalk Python::WalkAlone(PythonFrame* python) {
   uint32_t phase = phase_.load(std::memory_order_acquire);  // pairs with Look and Decide
   if (phase == kNone && looked_at_.load(kRelaxed) != ModulesMet()) {
     LookAtNewModules();
@@ -165,9 +171,7 @@ PythonWalk Python::Walk(uintptr_t sp, NativeFrame* native, const NativeWalk& nat
   }
   const uintptr_t state = ThreadState();
   if (state == 0) return {};
-  const PythonWalk walk = WalkPython(interpreter_, state, python, kMaxPythonFrames);
-  MergeFrames(interpreter_, sp, native, native_walk.count, python, walk.count);
-  return walk;
+  return WalkPython(interpreter_, state, python, kMaxPythonFrames);
 }
 
 }  // namespace heapecho::stack

@@ -36,6 +36,9 @@ class Python {
   // pointer of the innermost. `python` has room for kMaxPythonFrames. None where no Python runs in this thread.
   PythonWalk Walk(uintptr_t sp, NativeFrame* native, const NativeWalk& native_walk, PythonFrame* python);
 
+  // The same frames by themselves, where no native ones were walked.
+  PythonWalk WalkAlone(PythonFrame* python);
+
   // Valid while a walk's frames are.
   const PythonInterpreter& interpreter() const { return interpreter_; }
 

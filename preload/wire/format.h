@@ -247,7 +247,7 @@ struct StackRecord {
   uint32_t native_leaf;  // index into kNativeNodes
   uint32_t python_leaf;  // index into kPythonNodes; 0: none
   uint32_t reserved1;
-  uint32_t behalf_leaf;  // place kept: Python stack on whose behalf a pool thread worked
+  uint32_t behalf_leaf;  // index into kPythonNodes: the stack on whose behalf a pool's thread did this; 0: nobody's
   uint16_t flags;        // StackFlags
   uint8_t domain;        // Domain
   uint8_t reserved;

@@ -142,6 +142,65 @@ TEST(PythonFrames, SayWhichRequestAStackAnswers) {
               ElementsAre("[no request];f20", "orders (shop/views.py);handle_request:1;orders:2"));
 }
 
+// A thread of a pool, whose frames are f10 to f30, works for what load() of the application reads.
+model::Recording PoolThread() {
+  InMemoryRecording recording(1);
+  const uint32_t server = recording.AddCode("handle_request", "/x/gunicorn/workers/sync.py");
+  const uint32_t view = recording.AddCode("orders", "/srv/shop/views.py");
+  const uint32_t library = recording.AddCode("read_table", "/x/site-packages/pyarrow/parquet.py");
+  const model::StackId stack = recording.AddMixedStack({{0x10}, {0x20}, {0x30}}, {});
+  recording.SetBehalf(stack, {{server, 1}, {view, 2}, {library, 3}});
+  recording.AddBlock(stack, 100, 1);
+  return *recording;
+}
+
+TEST(Behalf, StandsOutsideOfTheThreadThatWorks) {
+  const model::Profile profile = Aggregate({PoolThread()}, {}).profile;
+  EXPECT_THAT(StacksOf(profile), ElementsAre("handle_request;orders;read_table;f10;f20;f30"));
+  for (size_t i = 0; i < 3; ++i) {
+    const model::Frame& frame = profile.frames[profile.samples[0].frames[i].value];
+    EXPECT_EQ(frame.kind, model::Frame::Kind::kBehalf);
+    EXPECT_EQ(frame.line, i + 1);
+  }
+}
+
+TEST(Behalf, IsTheLineOfTheApplicationAndTheView) {
+  const model::Report report = Aggregate({PoolThread()}, {.by = By::kView});
+  ASSERT_EQ(report.own.size(), 1U);
+  EXPECT_EQ(report.profile.frames[report.own[0].frame.value].function, "orders");
+  EXPECT_THAT(StacksOf(report.profile),
+              ElementsAre("orders (shop/views.py);handle_request;orders;read_table;f10;f20;f30"));
+}
+
+TEST(Behalf, HidesHowAThreadBegins) {
+  InMemoryRecording recording(1);
+  const uint32_t view = recording.AddCode("orders", "/srv/shop/views.py");
+  const model::StackId stack = recording.AddMixedStack({{0x10}, {0x20}}, {});
+  recording.SetBehalf(stack, {{view, 2}});
+  recording.AddBlock(stack, 100, 1);
+  Aggregator aggregator({});
+  aggregator.Add(*recording, model::ProcessState::kKilled);
+  const auto start_at_0x10 = [](const model::Module& module, absl::Span<const uint64_t> addresses) {
+    std::vector<std::vector<model::Frame>> named = NameByAddress(module, addresses);
+    for (size_t i = 0; i < addresses.size(); ++i) {
+      if (addresses[i] == 0x10) named[i][0].function = "start_thread";
+    }
+    return named;
+  };
+  EXPECT_THAT(StacksOf(aggregator.Finish(start_at_0x10, LineByInstruction).profile),
+              ElementsAre("orders;f20"));
+}
+
+TEST(RecordingLibrary, IsNotAmongTheFrames) {
+  InMemoryRecording recording(1);
+  model::Module library;
+  library.id = 2;
+  library.path = "/opt/libheapecho.so";
+  recording->modules.push_back(library);
+  recording.AddBlock(recording.AddMixedStack({{0x10}, {0x20, false, 2}, {0x30}}, {}), 100, 1);
+  EXPECT_THAT(StacksOf(Aggregate({*recording}, kWhole).profile), ElementsAre("f10;f30"));
+}
+
 TEST(PythonFrames, AreMissedWithAWordAboutWhy) {
   InMemoryRecording recording(1);
   recording->identity.python_walk = "native-only: this Python has no GIL";

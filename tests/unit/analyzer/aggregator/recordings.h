@@ -80,6 +80,16 @@ class InMemoryRecording {
     return {static_cast<uint32_t>(recording_.stacks.size() - 1)};
   }
 
+  // On whose behalf the stack ran. Outermost frames first.
+  void SetBehalf(model::StackId stack, const std::vector<PythonFrame>& python) {
+    uint32_t leaf = 0;
+    for (const PythonFrame& frame : python) {
+      recording_.python_nodes.push_back({leaf, frame.code, frame.instruction, false});
+      leaf = static_cast<uint32_t>(recording_.python_nodes.size() - 1);
+    }
+    recording_.stacks[stack.value].behalf_leaf = leaf;
+  }
+
   uint32_t AddCode(const std::string& name, const std::string& file) {
     if (recording_.python_code.empty()) recording_.python_code.resize(1);
     model::PythonCode code;

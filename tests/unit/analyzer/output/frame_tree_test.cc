@@ -52,6 +52,21 @@ TEST(FrameTree, PutsTheLargestSiblingFirstInTheUnitAskedForAndTiesByName) {
             "all:19(also:9 many:9 few:1)");
 }
 
+TEST(FrameTree, BranchesToWorkDoneElsewhereWhereItWasHandedOver) {
+  const auto on_behalf = [](model::Frame frame) {
+    frame.kind = model::Frame::Kind::kBehalf;
+    return frame;
+  };
+  const model::Frame view = Python("view", "views.py", 7), read = Python("read", "parquet.py", 9);
+  const model::Profile profile =
+      MakeProfile({{{view, Native("own", "app")}, {10, 1, 0, 0}},
+                   {{on_behalf(view), on_behalf(read), Native("pool", "app")}, {20, 1, 0, 0}}});
+  const FrameTree tree = BuildFrameTree(profile, Unit::kBytes, false);
+  EXPECT_EQ(Draw(tree), "all:30(view:30(read:20(pool:20) own:10))");
+  EXPECT_EQ(tree.frames[tree.nodes[1].frame].frame.kind, model::Frame::Kind::kPython);
+  EXPECT_EQ(tree.frames[tree.nodes[2].frame].frame.kind, model::Frame::Kind::kBehalf);
+}
+
 TEST(FrameTree, TellsLinesApartOnlyWhenAsked) {
   const model::Profile profile = MakeProfile(
       {{{Python("view", "views.py", 7), Native("malloc", "libc.so.6")}, {10, 1, 0, 0}},

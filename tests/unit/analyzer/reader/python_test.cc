@@ -165,7 +165,22 @@ TEST(PythonFrames, ThatAStackNamesWithoutTheirBeingThereAreLeftOut) {
 TEST(PythonFrames, OfTheUnknownStackAreNone) {
   RecordingBuilder builder = OneStack();
   builder.stack(0).python_leaf = 2;
+  builder.stack(0).behalf_leaf = 2;
   EXPECT_EQ(Parse(builder).stacks[0].python_leaf, 0U);
+  EXPECT_EQ(Parse(builder).stacks[0].behalf_leaf, 0U);
+}
+
+TEST(Behalf, IsReadAndLeftOutWhereItIsNotThere) {
+  RecordingBuilder builder = OneStack();
+  builder.stack(1).behalf_leaf = 2;
+  EXPECT_EQ(Parse(builder).stacks[1].behalf_leaf, 2U);
+  builder.stack(1).behalf_leaf = 4;
+  const model::Recording recording = Parse(builder);
+  EXPECT_EQ(recording.stacks[1].behalf_leaf, 0U);
+  EXPECT_NE(recording.stacks[1].python_leaf, 0U);
+  EXPECT_TRUE(recording.stacks[1].broken);
+  EXPECT_THAT(recording.warnings,
+              ElementsAre(HasSubstr("name Python frames that are not there")));
 }
 
 TEST(PythonCode, ThatIsThereTwiceIsTheFirst) {

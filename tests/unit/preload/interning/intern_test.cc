@@ -60,6 +60,7 @@ struct Group {
 struct Stack {
   std::vector<Group> groups;  // innermost first
   Addresses outermost;
+  std::vector<uint32_t> behalf = {};  // code of those on whose behalf it ran, innermost first
 
   Merged Shown() const {
     Merged shown;
@@ -68,11 +69,20 @@ struct Stack {
       for (uint32_t code : group.code) shown.push_back(kPython + code);
     }
     shown.insert(shown.end(), outermost.begin(), outermost.end());
+    for (uint32_t code : behalf) shown.push_back(kPython + code);
     return shown;
   }
 };
 
 constexpr uintptr_t kEvaluation = 0xe000;
+
+uint32_t InternBehalf(Interner& interner, const Interner::Use& use, const std::vector<uint32_t>& codes) {
+  std::vector<PythonFrame> frames;
+  for (uint32_t code : codes) {
+    frames.push_back({.code = code, .key = code * uint64_t{0x9e3779b97f4a7c15}, .mark = 0, .instruction = 0});
+  }
+  return interner.InternPython(use, frames.data(), static_cast<uint32_t>(frames.size()), CodeOf);
+}
 
 uint32_t InternStack(Interner& interner, const Stack& stack, uint64_t now = 1) {
   std::vector<NativeFrame> native;
@@ -92,7 +102,8 @@ uint32_t InternStack(Interner& interner, const Stack& stack, uint64_t now = 1) {
       .native_walk = {.count = static_cast<uint32_t>(native.size()), .truncated = false, .broken = false},
       .python = python.data(),
       .python_walk = {.count = static_cast<uint32_t>(python.size()), .truncated = false, .nonsense = false},
-      .code_id = CodeOf};
+      .code_id = CodeOf,
+      .behalf_leaf = InternBehalf(interner, use, stack.behalf)};
   return interner.Intern(use, captured, wire::Domain::kMalloc, now);
 }
 
@@ -121,6 +132,7 @@ Merged MergedOf(Interner& interner, uint32_t stack) {
     }
   }
   EXPECT_EQ(python, 0u) << "Python frames without an evaluation";
+  for (python = interner.Totals(stack).behalf_leaf; python != 0;) EXPECT_FALSE(take());
   return merged;
 }
 
@@ -136,6 +148,9 @@ Stack RandomStack(std::mt19937_64& random) {
     stack.groups.push_back(group);
   }
   stack.outermost = {0x2000 + random() % 2, 0x3000};
+  for (size_t frames = random() % 3; frames > 0; --frames) {
+    stack.behalf.push_back(static_cast<uint32_t>(random() % 3 + 1));
+  }
   return stack;
 }
 
@@ -144,7 +159,8 @@ std::unique_ptr<Interner> Make(uint32_t stacks, uint32_t nodes, uint32_t python_
   EXPECT_TRUE(interner->Initialize(stacks, nodes, python_nodes,
                                    {.native_node_written = IgnoreNode,
                                     .python_node_written = IgnoreNode,
-                                    .stack_written = IgnoreStack}));
+                                    .stack_written = IgnoreStack,
+                                    .count_held = nullptr}));
   return interner;
 }
 
@@ -194,6 +210,17 @@ TEST(Interner, TellsStacksApartThatDifferOnlyInPython) {
   EXPECT_EQ(InternStack(*interner, one), InternStack(*interner, one));
 }
 
+TEST(Interner, TellsStacksApartThatDifferOnlyInOnWhoseBehalfTheyRan) {
+  auto interner = Make(100, 100);
+  const Stack one = {.groups = {}, .outermost = {0x20}, .behalf = {1, 2}};
+  const Stack other = {.groups = {}, .outermost = {0x20}, .behalf = {3, 2}};
+  const Stack own = {.groups = {}, .outermost = {0x20}};
+  EXPECT_NE(InternStack(*interner, one), InternStack(*interner, other));
+  EXPECT_NE(InternStack(*interner, one), InternStack(*interner, own));
+  EXPECT_EQ(InternStack(*interner, one), InternStack(*interner, one));
+  EXPECT_EQ(MergedOf(*interner, InternStack(*interner, one)), one.Shown());
+}
+
 // Whichever tree is full first: what is left of a stack is its outer part, in both kinds of frames.
 TEST(Interner, CutsTheInnermostFramesOfBothKindsWhenATreeIsFull) {
   const std::pair<uint32_t, uint32_t> kNodes[] = {{150, 4000}, {4000, 60}, {150, 60}};
@@ -202,9 +229,10 @@ TEST(Interner, CutsTheInnermostFramesOfBothKindsWhenATreeIsFull) {
     std::mt19937_64 random(12);
     const uint64_t cut = CounterOf(base::Counter::k_stack_cut);
     for (int i = 0; i < 3000; ++i) {
-      const Stack stack = RandomStack(random);
+      Stack stack = RandomStack(random);
       const uint32_t id = InternStack(*interner, stack);
       ASSERT_NE(id, wire::kUnknownStack);
+      if (interner->Totals(id).behalf_leaf == 0) stack.behalf.clear();  // no room: nobody's
       const Merged merged = MergedOf(*interner, id), shown = stack.Shown();
       ASSERT_LE(merged.size(), shown.size());
       ASSERT_TRUE(std::equal(merged.rbegin(), merged.rend(), shown.rbegin()));
@@ -212,6 +240,41 @@ TEST(Interner, CutsTheInnermostFramesOfBothKindsWhenATreeIsFull) {
     }
     EXPECT_GT(CounterOf(base::Counter::k_stack_cut), cut);
   }
+}
+
+// Its node is no stack's: without a word about it, folding would give it away.
+constinit uint32_t g_held = 0;
+
+TEST(Interner, KeepsWhileItFoldsTheFramesThatSomebodyHolds) {
+  Interner interner;
+  ASSERT_TRUE(interner.Initialize(600, 3000, 1500,
+                                  {.native_node_written = IgnoreNode,
+                                   .python_node_written = IgnoreNode,
+                                   .stack_written = IgnoreStack,
+                                   .count_held = [](uint32_t* references) { ++references[g_held]; }}));
+  ProcessTotals process = {};
+  std::mt19937_64 random(17);
+  {
+    Interner::Use use(interner);
+    g_held = InternBehalf(interner, use, {7, 8, 9});
+  }
+  const uint64_t folded = CounterOf(base::Counter::k_stacks_folded);
+  uint64_t now = 1000000000;
+  for (int i = 0; i < 5000; ++i) {
+    now += 2000000000;
+    {
+      Interner::Use use(interner);
+      interner.FoldIfFull(use, process, now);
+    }
+    InternStack(interner, RandomStack(random), now);
+  }
+  EXPECT_GT(CounterOf(base::Counter::k_stacks_folded), folded);
+  std::vector<uint32_t> codes;
+  for (uint32_t node = g_held; node != 0; node = interner.python_nodes().ParentOf(node)) {
+    ASSERT_FALSE(interner.python_nodes().IsFree(node));
+    codes.push_back(interner.python_nodes().Record(node).location_low);
+  }
+  EXPECT_EQ(codes, (std::vector<uint32_t>{7, 8, 9}));
 }
 
 TEST(Interner, FoldsPythonFramesWithTheNativeOnesAroundThem) {

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much of the process's time the slow paths take.
+#pragma once
+
+#include <cstdint>
+
+#include "preload/hook/state.h"
+#include "preload/hook/thread_state.h"
+
+namespace heapecho::hook {
+
+inline constexpr uint64_t kTimedEvents = 16;
+
+// What an event costs, for the automatic interval. CPU time of the thread, since on a busy machine
+// most of the time on the clock is somebody else's; asking for it is a system call, so one event in
+// kTimedEvents pays it, and stands for the others.
+class OwnTime {
+ public:
+  explicit OwnTime(ThreadState& thread) {
+    if (++thread.events % kTimedEvents == 0) start_ = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
+  }
+  ~OwnTime() {
+    if (start_ == 0) return;
+    const uint64_t took = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start_;
+    g_state.own_ns.fetch_add(took * kTimedEvents, kRelaxed);
+  }
+  OwnTime(const OwnTime&) = delete;
+  OwnTime& operator=(const OwnTime&) = delete;
+
+ private:
+  uint64_t start_ = 0;
+};
+
+}  // namespace heapecho::hook
