@@ -20,6 +20,7 @@
 #include "analyzer/aggregator/findings.h"
 #include "analyzer/aggregator/merged_stacks.h"
 #include "analyzer/aggregator/namer.h"
+#include "analyzer/aggregator/significance.h"
 #include "analyzer/aggregator/sites.h"
 #include "analyzer/aggregator/threads.h"
 #include "analyzer/aggregator/top_site.h"
@@ -36,7 +37,7 @@ using model::Estimate;
 struct Key {
   MergedNodeId leaf, python_leaf, behalf_leaf;
   Domain domain = Domain::kMalloc;
-  enum Flag : uint8_t { kUnknownStack = 1, kTruncated = 2, kBroken = 4 };
+  enum Flag : uint8_t { kUnknownStack = 1, kTruncated = 2, kBroken = 4, kUnlisted = 8 };
   uint8_t flags = 0;
   uint32_t process = 0;  // index of the recording, if asked for by process or thread
   ThreadId thread;       // if asked for by thread
@@ -53,9 +54,15 @@ struct Total {
   Estimate estimate;
   uint64_t oldest_ns = 0;
   uint32_t samples = 0;
+  model::Growth growth{};
 
+  bool IsNothing() const {
+    return estimate.bytes == 0 && estimate.objects == 0 && growth.came.bytes == 0 &&
+           growth.went.bytes == 0;
+  }
   Total& operator+=(const Total& other) {
     estimate += other.estimate;
+    growth += other.growth;
     oldest_ns = std::max(oldest_ns, other.oldest_ns);
     samples += other.samples;
     return *this;
@@ -125,6 +132,12 @@ struct Bulk {
   }
 };
 
+std::array<Estimate, 4> LiveOf(const model::HistoryPoint& point) {
+  std::array<Estimate, 4> live;
+  for (size_t i = 0; i < live.size(); ++i) live[i].bytes = point.domain_live[i];
+  return live;
+}
+
 void Summarize(const Bulk& bulk, model::ProcessSummary* process) {
   process->name = ProcessName(process->recording.identity);
   for (size_t i = 0; i < bulk.live_blocks.size(); ++i) {
@@ -187,9 +200,18 @@ struct Aggregator::State {
   void AddLive(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddTopStack(const Bulk& bulk, const model::Recording& recording);
+  void AddPoint(const Bulk& bulk, const model::Recording& recording,
+                const model::HistoryPoint& point, uint32_t process);
+  void AddGrowth(const Bulk& bulk, const model::Recording& recording, const Growth& growth,
+                 uint32_t process, model::GrowthWindow* window);
   void AddAllocateEvents(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   Key KeyOf(const Bulk& bulk, model::StackId stack, MergedStacks::Importer* importer,
             uint32_t process, ThreadId thread) const;
+  bool IsGrowth() const {
+    return options.value == model::Value::kGrown || options.value == model::Value::kLast;
+  }
+  std::optional<LiveMoment> TurnBack(model::Recording* recording, model::MomentShown* shown) const;
+  std::optional<Growth> GrowthOf(const model::Recording& recording) const;
   bool ByThread() const { return aggregator::ByThread(options); }
   ThreadId ThreadOf(const model::Recording& recording, uint32_t process, uint32_t thread,
                     uint64_t time_ns, bool inherited);
@@ -272,6 +294,97 @@ void Aggregator::State::AddLive(const Bulk& bulk, const model::Recording& record
   }
 }
 
+// Where an earlier moment is asked for: the recording's live blocks become those of then.
+std::optional<LiveMoment> Aggregator::State::TurnBack(model::Recording* recording,
+                                                      model::MomentShown* shown) const {
+  if (!options.at) return std::nullopt;
+  const uint64_t asked = MonotonicOf(*recording, *options.at);
+  LiveMoment moment = LiveAt(*recording, asked);
+  recording->live_blocks = std::move(moment.blocks);
+  if (moment.source == LiveMoment::Source::kNothing) return moment;
+  // The ages of blocks are as they were then.
+  recording->last_event_ns = moment.time_ns;
+  shown->known = true;
+  shown->by_point = moment.source == LiveMoment::Source::kPoint;
+  shown->realtime_ns = static_cast<uint64_t>(absl::ToUnixNanos(TimeOf(*recording, moment.time_ns)));
+  shown->off_seconds = (static_cast<double>(moment.time_ns) - static_cast<double>(asked)) * 1e-9;
+  if (shown->by_point) shown->unlisted = moment.point->unlisted_live;
+  return moment;
+}
+
+std::optional<Growth> Aggregator::State::GrowthOf(const model::Recording& recording) const {
+  if (options.value == model::Value::kGrown) {
+    const uint64_t since =
+        options.since ? MonotonicOf(recording, *options.since) : HalfLifeNs(recording);
+    return since < LastSeenNs(recording) ? std::optional(GrowthSince(recording, since))
+                                         : std::nullopt;
+  }
+  const bool last = options.value == model::Value::kLast;
+  if (!last && (options.value != model::Value::kLive || options.at || ByThread()))
+    return std::nullopt;
+  const uint64_t since = LastPlateauNs(recording);
+  return since != 0 ? std::optional(GrowthSince(recording, since)) : std::nullopt;
+}
+
+void Aggregator::State::AddPoint(const Bulk& bulk, const model::Recording& recording,
+                                 const model::HistoryPoint& point, uint32_t process) {
+  MergedStacks::Importer importer(&merged, bulk.FramesOf(recording));
+  for (const model::HistoryPoint::Held& held : point.stacks) {
+    const model::Stack& stack = bulk.StackOf(held.stack);
+    if (!Agrees(options.where.domains, stack.domain)) continue;
+    const double mean =
+        stack.allocated.objects > 0 ? stack.allocated.bytes / stack.allocated.objects : 0;
+    const Estimate estimate{.bytes = held.bytes,
+                            .objects = mean > 0 ? held.bytes / mean : 0,
+                            .bytes_variance = held.bytes_variance,
+                            .objects_variance = mean > 0 ? held.bytes_variance / (mean * mean) : 0};
+    totals.Add(KeyOf(bulk, held.stack, &importer, process, {}), {estimate, 0, 0});
+  }
+  if (point.unlisted_live > 0 && options.where.domains.empty()) {
+    Key key;
+    key.flags = Key::kUnlisted;
+    if (options.by == By::kProcess) key.process = process;
+    totals.Add(key, {{.bytes = point.unlisted_live}, 0, 0});
+  }
+}
+
+void Aggregator::State::AddGrowth(const Bulk& bulk, const model::Recording& recording,
+                                  const Growth& growth, uint32_t process,
+                                  model::GrowthWindow* window) {
+  MergedStacks::Importer importer(&merged, bulk.FramesOf(recording));
+  window->from_ns = growth.from_ns;
+  window->from_realtime_ns =
+      static_cast<uint64_t>(absl::ToUnixNanos(TimeOf(recording, growth.from_ns)));
+  window->seconds = static_cast<double>(growth.to_ns - growth.from_ns) * 1e-9;
+  for (uint32_t id = 0; id < growth.stacks.size(); ++id) {
+    const StackGrowth& stack = growth.stacks[id];
+    if (stack.came.bytes == 0 && stack.went.bytes == 0) continue;
+    if (!Agrees(options.where.domains, bulk.StackOf({id}).domain)) continue;
+    window->came += stack.came;
+    window->went += stack.went;
+    Total total;
+    total.growth = {.came = stack.came,
+                    .went = stack.went,
+                    .byte_seconds = stack.byte_seconds,
+                    .per_second = window->seconds > 0
+                                      ? (stack.came.bytes - stack.went.bytes) / window->seconds
+                                      : 0};
+    if (options.value != model::Value::kLive) {
+      total.oldest_ns = stack.oldest_ns;
+      total.samples = stack.samples;
+    }
+    totals.Add(KeyOf(bulk, {id}, &importer, process, {}), total);
+  }
+  for (const model::HistoryPoint& point : recording.history) {
+    if (point.time_ns == growth.from_ns) {
+      window->live_before = point.live.bytes;
+      window->rss_before = point.rss();
+    }
+    window->rss_after = point.rss();
+    window->limit = point.cgroup_limit;
+  }
+}
+
 void Aggregator::State::AddStacks(const Bulk& bulk, const model::Recording& recording,
                                   uint32_t process) {
   MergedStacks::Importer importer(&merged, bulk.FramesOf(recording));
@@ -346,18 +459,28 @@ void Aggregator::Add(model::Recording recording, model::ProcessState process_sta
   }
   for (const std::string& warning : WarningsOf(recording))
     state.warnings.push_back(absl::StrCat(recording.file, ": ", warning));
+  const uint32_t process = static_cast<uint32_t>(state.processes.size());
+  model::ProcessSummary summary;
+  const std::optional<LiveMoment> moment = state.TurnBack(&recording, &summary.moment);
+  const std::optional<Growth> growth = state.GrowthOf(recording);
   Bulk bulk(&recording);
   state.FindBroughtBefore(recording, &bulk);
-  const uint32_t process = static_cast<uint32_t>(state.processes.size());
-  if (state.options.value == model::Value::kLive) {
+  if (growth) state.AddGrowth(bulk, recording, *growth, process, &summary.growth);
+  if (moment && moment->source == LiveMoment::Source::kPoint) {
+    state.AddPoint(bulk, recording, *moment->point, process);
+    summary.live = LiveOf(*moment->point);
+  } else if (state.options.value == model::Value::kLive) {
     state.AddLive(bulk, recording, process);
+  } else if (state.IsGrowth()) {
+    // All of it is in what grew.
   } else if (state.ByThread()) {
     state.AddAllocateEvents(bulk, recording, process);
   } else {
     state.AddStacks(bulk, recording, process);
   }
   recording.threads.clear();
-  model::ProcessSummary summary;
+  recording.history.clear();
+  recording.history.shrink_to_fit();
   summary.end.state = process_state;
   state.AddTopStack(bulk, recording);
   summary.recording = std::move(recording);
@@ -422,6 +545,36 @@ std::vector<model::Share> SharesOf(const model::Profile& profile, size_t roots, 
   return shares;
 }
 
+// What grew beyond doubt first, by amount; then the others, by amount.
+void RankGrowth(std::vector<model::SiteGroup>* groups, model::Unit unit) {
+  const auto step = [unit](const model::SiteGroup& group) {
+    return StepOf(group.before, group.estimate, unit);
+  };
+  std::stable_sort(groups->begin(), groups->end(),
+                   [&](const auto& a, const auto& b) { return step(a).amount > step(b).amount; });
+  std::stable_partition(groups->begin(), groups->end(), [&](const auto& group) {
+    return step(group).sigmas >= model::kFewestSigmas;
+  });
+}
+
+// The groups of what grew since the last rise began, whatever else the profile shows.
+std::vector<model::SiteGroup> Rising(const model::Profile& profile, model::Unit unit) {
+  model::Profile growth;
+  growth.compared = true;
+  growth.frames = profile.frames;
+  for (const model::Sample& sample : profile.samples) {
+    if (sample.growth.came.bytes == 0 && sample.growth.went.bytes == 0) continue;
+    growth.samples.push_back(sample);
+    growth.samples.back().estimate = sample.growth.came;
+    growth.samples.back().before = sample.growth.went;
+  }
+  std::vector<model::SiteGroup> groups = GroupOwnCode(growth, unit);
+  if (groups.empty()) groups = GroupSites(growth, unit);
+  RankGrowth(&groups, unit);
+  for (model::SiteGroup& group : groups) group.sites.clear();  // of a profile that is gone
+  return groups;
+}
+
 // Different addresses of one line are one frame: what became equal is added up.
 void SortAndMerge(std::vector<model::Sample>* samples) {
   std::stable_sort(samples->begin(), samples->end(),
@@ -438,6 +591,8 @@ void SortAndMerge(std::vector<model::Sample>* samples) {
     merged.back().estimate += sample.estimate;
     merged.back().oldest_ns = std::max(merged.back().oldest_ns, sample.oldest_ns);
     merged.back().samples += sample.samples;
+    merged.back().before += sample.before;
+    merged.back().growth += sample.growth;
   }
   *samples = std::move(merged);
 }
@@ -450,13 +605,15 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
   model::Report report;
   model::Profile& profile = report.profile;
   profile.value = state.options.value;
+  profile.compared = state.IsGrowth();
+  report.at = state.options.at_text;
   for (const auto& [parent, totals] : state.inherited) {
     if (state.ids.contains(parent)) continue;
     for (const auto& [key, total] : totals.entries()) state.totals.Add(key, total);
   }
   std::vector<std::pair<Key, Total>> entries;
   for (const auto& [key, total] : state.totals.entries())
-    if (total.estimate.bytes != 0 || total.estimate.objects != 0) entries.emplace_back(key, total);
+    if (!total.IsNothing()) entries.emplace_back(key, total);
 
   Namer namer(state.merged);
   std::vector<Leaves> stacks;
@@ -490,6 +647,7 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
       std::string view = ViewOf(namer.Frames(frames));
       add(view.empty() ? "[no request]" : std::move(view));
     }
+    if (key.flags & Key::kUnlisted) add("[stacks that the history does not list]");
     if (key.flags & Key::kUnknownStack) add("[unknown stack]");
     if (key.flags & Key::kTruncated) add("[stack truncated]");
     if (key.flags & Key::kBroken && !whole) add("[stack broken]");
@@ -498,13 +656,27 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
     sample.estimate = total.estimate;
     sample.oldest_ns = total.oldest_ns;
     sample.samples = total.samples;
+    sample.growth = total.growth;
+    if (profile.compared) {
+      sample.estimate = total.growth.came;
+      sample.before = total.growth.went;
+    }
     profile.samples.push_back(std::move(sample));
   }
   namer.Finish(&profile);
   SortAndMerge(&profile.samples);
+  if (!profile.compared) report.rising = Rising(profile, state.options.unit);
+  // What held nothing any more was there for what rose, and went, alone.
+  if (!profile.compared) {
+    std::erase_if(profile.samples, [](const model::Sample& sample) {
+      return sample.estimate.bytes == 0 && sample.estimate.objects == 0;
+    });
+  }
   for (const model::Sample& sample : profile.samples) {
     profile.total += sample.estimate;
     profile.domains[IndexOf(sample.domain)] += sample.estimate;
+    profile.total_before += sample.before;
+    profile.domains_before[IndexOf(sample.domain)] += sample.before;
   }
 
   profile.warnings = std::move(state.warnings);
@@ -535,6 +707,10 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
   report.sites = Sites(profile, state.options.unit);
   report.groups = GroupSites(profile, state.options.unit);
   report.own = GroupOwnCode(profile, state.options.unit);
+  if (profile.compared) {
+    RankGrowth(&report.groups, state.options.unit);
+    RankGrowth(&report.own, state.options.unit);
+  }
   return report;
 }
 

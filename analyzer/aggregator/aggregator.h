@@ -3,6 +3,8 @@
 //
 //   live       the sum of the live blocks, entry by entry, so that the variances are exact
 //   allocated  the stacks' totals since each process began
+//   grown      what came since a moment of each process's life and is still there, against what
+//              went of what was there (lookback.h); `last` since its last rise began
 //   peak       the stacks' shares at each process's own high-water mark. The marks of several
 //   processes
 //              lie at different moments: the sum is what they could need together at worst.
@@ -14,6 +16,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +25,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "analyzer/aggregator/lookback.h"
 #include "analyzer/model/profile.h"
 #include "analyzer/model/recording.h"
 #include "analyzer/model/report.h"
@@ -57,6 +61,9 @@ struct Options {
   By by = By::kNone;
   Where where{};
   Native native = Native::kFull;
+  // kLive: at which moment of each process's life. kGrown: since which; else its second half.
+  std::optional<MomentSpec> at{}, since{};
+  std::string at_text{};   // as it was asked for
   bool internals = false;  // show the interpreter's plumbing and import machinery (folding.h) too
 };
 

@@ -88,13 +88,24 @@ bool ByThread(const Options& options) {
 }
 
 bool NeedsEvents(const Options& options) {
-  return options.value == model::Value::kAllocated && ByThread(options);
+  return options.at.has_value() || (options.value == model::Value::kAllocated && ByThread(options));
 }
 
 absl::Status Check(const Options& options) {
   if (ByThread(options) && options.value == model::Value::kPeak) {
     return absl::InvalidArgumentError(
         "the peak is not recorded by thread: ask for live, or leave the thread out");
+  }
+  const bool grown = options.value == model::Value::kGrown || options.value == model::Value::kLast;
+  if (ByThread(options) && grown) {
+    return absl::InvalidArgumentError(
+        "what went is not recorded by thread: ask for live, or leave the thread out");
+  }
+  if (options.at.has_value() && options.value != model::Value::kLive) {
+    return absl::InvalidArgumentError("an earlier moment is known of what is live alone");
+  }
+  if (options.since.has_value() && options.value != model::Value::kGrown) {
+    return absl::InvalidArgumentError("since when is asked of what has grown alone");
   }
   return absl::OkStatus();
 }

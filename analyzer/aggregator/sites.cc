@@ -213,6 +213,7 @@ std::vector<model::SiteGroup> Group(const model::Profile& profile, model::Unit u
     }
     group.estimate += sample.estimate;
     group.before += sample.before;
+    group.growth += sample.growth;
     group.oldest_ns = std::max(group.oldest_ns, sample.oldest_ns);
     group.samples += sample.samples;
     group.sites.push_back(id);

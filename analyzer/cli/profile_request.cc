@@ -43,6 +43,27 @@ absl::Status Named(const std::string& option, const Arguments& arguments,
       absl::StrCat(option, " ", arguments.Get(option), ": ", status.message()));
 }
 
+absl::Status ParseMoments(const Arguments& arguments, aggregator::Options* options) {
+  options->at_text = arguments.Get("--at");
+  if (options->at_text == "peak") {
+    if (options->value != model::Value::kLive) {
+      return absl::InvalidArgumentError("--at peak: is of what is live alone");
+    }
+    options->value = model::Value::kPeak;  // which is kept exactly
+  } else if (arguments.Has("--at")) {
+    const auto at = aggregator::ParseMoment(arguments.Get("--at"));
+    if (!at.ok()) return absl::InvalidArgumentError(absl::StrCat("--at ", at.status().message()));
+    options->at = *at;
+  }
+  if (!arguments.Has("--since")) return absl::OkStatus();
+  const auto since = aggregator::ParseMoment(arguments.Get("--since"));
+  if (!since.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--since ", since.status().message()));
+  }
+  options->since = *since;
+  return absl::OkStatus();
+}
+
 bool IsDirectory(const std::string& path) {
   struct stat status;
   return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
@@ -60,8 +81,13 @@ absl::Time LastSeen(const model::Recording& recording) {
 
 std::vector<Option> WithProfileOptions(std::vector<Option> own) {
   std::vector<Option> options = {
-      {"--value", "live|peak|allocated",
-       "what is held (default), was held at the peak, or was ever allocated"},
+      {"--value", "live|peak|allocated|grown|last",
+       "what is held (default), was held at the peak, was ever allocated, grew since a moment, or "
+       "grew in the last rise"},
+      {"--at", "TIME|peak",
+       "what was live at another moment: 2026-11-21 05:07:27 or 05:07 (UTC), or 10m (before the "
+       "end)"},
+      {"--since", "TIME", "of --value grown: from when on; default: the second half of each life"},
       {"--unit", "bytes|objects", "what is counted; default bytes"},
       {"--by", "process|thread|domain|view",
        "a root for each of them; view: the handler of a request, read off the Python stack"},
@@ -88,9 +114,13 @@ absl::StatusOr<ProfileRequest> ParseProfileRequest(const Arguments& arguments) {
       Choose<model::Value>(arguments, "--value",
                            {{"live", model::Value::kLive},
                             {"peak", model::Value::kPeak},
-                            {"allocated", model::Value::kAllocated}});
+                            {"allocated", model::Value::kAllocated},
+                            {"grown", model::Value::kGrown},
+                            {"last", model::Value::kLast}});
   if (!value.ok()) return value.status();
   request.options.value = *value;
+  if (const absl::Status status = ParseMoments(arguments, &request.options); !status.ok())
+    return status;
   const absl::StatusOr<model::Unit> unit = Choose<model::Unit>(
       arguments, "--unit", {{"bytes", model::Unit::kBytes}, {"objects", model::Unit::kObjects}});
   if (!unit.ok()) return unit.status();

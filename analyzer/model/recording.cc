@@ -2,6 +2,8 @@
 // What the model's small types can say about themselves.
 #include "analyzer/model/recording.h"
 
+#include "analyzer/model/profile.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -56,6 +58,14 @@ Estimate LiveBlock::ToEstimate() const {
           .objects = weight,
           .bytes_variance = variance * bytes * bytes,
           .objects_variance = variance};
+}
+
+Growth& Growth::operator+=(const Growth& other) {
+  came += other.came;
+  went += other.went;
+  byte_seconds += other.byte_seconds;
+  per_second += other.per_second;
+  return *this;
 }
 
 }  // namespace heapecho::model

@@ -255,6 +255,7 @@ struct Recording {
   // The last look at the process and its control group: when, and bytes; 0: never, unknown.
   uint64_t looked_ns = 0, peak_rss = 0, cgroup_current = 0, cgroup_limit = 0;
   std::vector<Event> events;  // by time; those of one moment in the order of writing
+  uint64_t events_complete_from_ns = UINT64_MAX;  // none of a later moment was overwritten or lost
   std::vector<HistoryPoint> history;  // by time, no two of one moment; none lies within a later one's time
   uint64_t torn_live = 0, torn_events = 0;  // records that a kill or damage left incomplete
   std::vector<std::string> warnings;        // what was wrong with the file, in words

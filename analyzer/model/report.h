@@ -77,6 +77,25 @@ struct TopSite {
   Estimate estimate;
 };
 
+// What a process's memory did from a moment to its end.
+struct GrowthWindow {
+  uint64_t from_ns = 0;  // monotonic; 0: there is no such window
+  uint64_t from_realtime_ns = 0;
+  double seconds = 0;
+  Estimate came, went;
+  double live_before = 0;                             // bytes
+  uint64_t rss_before = 0, rss_after = 0, limit = 0;  // bytes; 0: not known
+};
+
+// What is live was asked for at an earlier moment: how near to it the recording could come.
+struct MomentShown {
+  bool known = false;        // else the process held nothing then, or nobody knows
+  bool by_point = false;     // of the history: for the stacks that it lists; else block by block
+  uint64_t realtime_ns = 0;  // of what is shown
+  double off_seconds = 0;    // later than was asked for
+  double unlisted = 0;       // bytes without a stack
+};
+
 struct ProcessSummary {
   std::string name;  // what a person calls the program, e.g. "gunicorn"; never empty
   End end;
@@ -84,6 +103,9 @@ struct ProcessSummary {
   // This process alone, whole and unfiltered; live is summed from the live blocks, inherited ones
   // included. Recording::allocated, freed, live and peak are what the process itself kept.
   std::array<Estimate, 4> live{}, peak{}, allocated{};  // indexed by Domain
+  // kGrown, kLast: of the window that is shown. kLive: of the last rise, if there was one.
+  GrowthWindow growth;
+  MomentShown moment;  // where an earlier moment was asked for
   Estimate inherited;               // the part of live that was allocated before the fork
   std::optional<TopSite> top_site;  // of what is live; none where nothing is
   Estimate
@@ -106,6 +128,7 @@ struct SiteGroup {
   uint32_t samples = 0;
   std::vector<SampleId> sites;  // largest first; in a comparison those that changed most
   Estimate before{};            // in a comparison; `estimate` is what is after
+  Growth growth{};
 };
 
 // What one of those that the profile is told apart by has of it.
@@ -157,6 +180,10 @@ struct Report {
   std::vector<SampleId> sites;    // every sample, largest first
   std::vector<SiteGroup> groups;  // largest first
   std::vector<SiteGroup> own;     // by lines of the application's own Python code; largest first
+  // kLive: what grew in the last rise of all processes that had one; by own lines where there are
+  // any. `estimate` is what came, `before` what went; without sites.
+  std::vector<SiteGroup> rising;
+  std::string at;  // the moment that was asked for, in words; empty: the last one
 };
 
 }  // namespace heapecho::model

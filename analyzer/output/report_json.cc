@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "analyzer/output/json_parts.h"
 #include "absl/strings/str_split.h"
+#include "analyzer/output/json_parts.h"
 #include "analyzer/output/report.h"
 #include "analyzer/output/report_times.h"
 #include "analyzer/output/workers.h"
@@ -121,8 +121,34 @@ Json ToJson(const model::ProcessSummary& process) {
   json["memory"] = MemoryOf(process);
   json["threads"] = {{"seen", recording.threads_seen}};
   if (recording.threads_at_most != 0) json["threads"]["at_most"] = recording.threads_at_most;
+  if (const model::GrowthWindow& window = process.growth; window.from_ns != 0) {
+    json["growth"] = {
+        {"since", Rfc3339(absl::FromUnixNanos(static_cast<int64_t>(window.from_realtime_ns)))},
+        {"seconds", std::round(window.seconds * 1000) / 1000},
+        {"bytes", WholeSigned(window.came.bytes - window.went.bytes)},
+        {"bytes_error", Whole(std::sqrt(window.came.bytes_variance + window.went.bytes_variance))}};
+  }
+  if (process.moment.known) {
+    json["shown_at"] =
+        Rfc3339(absl::FromUnixNanos(static_cast<int64_t>(process.moment.realtime_ns)));
+  }
   if (!identity.python_version.empty()) json["python"] = PythonOf(identity);
   if (!identity.arrow.empty()) json["arrow"] = ArrowOf(identity);
+  return json;
+}
+
+// Of what grew: bytes are the growth, which may be below zero.
+Json GrowthOf(const model::Sample& sample) {
+  const auto error = [](double came, double went) { return Whole(std::sqrt(came + went)); };
+  Json json{{"bytes", WholeSigned(sample.estimate.bytes - sample.before.bytes)},
+            {"bytes_error", error(sample.estimate.bytes_variance, sample.before.bytes_variance)},
+            {"objects", WholeSigned(sample.estimate.objects - sample.before.objects)},
+            {"came_bytes", Whole(sample.estimate.bytes)},
+            {"went_bytes", Whole(sample.before.bytes)}};
+  if (sample.estimate.bytes > 0) {
+    json["mean_age_s"] =
+        std::round(sample.growth.byte_seconds / sample.estimate.bytes * 1000) / 1000;
+  }
   return json;
 }
 
@@ -130,9 +156,18 @@ Json ToJson(const model::ProcessSummary& process) {
 void AppendSite(const model::Profile& profile, const model::Sample& sample,
                 const std::vector<std::string>& frames, std::string* out) {
   Json json{{"domain", model::DomainName(sample.domain)}};
-  json.update(ToJson(sample.estimate));
+  if (profile.compared) {
+    json.update(GrowthOf(sample));
+  } else {
+    json.update(ToJson(sample.estimate));
+  }
   json.erase("objects_error");
-  if (profile.value == model::Value::kLive) json["oldest_s"] = Seconds(sample.oldest_ns);
+  if (profile.value == model::Value::kLive || profile.compared) {
+    json["oldest_s"] = Seconds(sample.oldest_ns);
+  }
+  if (sample.growth.per_second != 0) {
+    json["growth_bytes_per_s"] = std::round(sample.growth.per_second * 1000) / 1000;
+  }
   absl::StrAppend(out, Text(json));
   out->pop_back();  // the closing brace: one more member follows
   absl::StrAppend(out, ",\"frames\":[");

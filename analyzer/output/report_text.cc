@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "analyzer/output/end_text.h"
+#include "analyzer/output/growth_text.h"
 #include "analyzer/output/report.h"
 #include "analyzer/output/report_times.h"
 #include "analyzer/output/site_text.h"
@@ -122,12 +123,15 @@ std::string SampledText(const model::Profile& profile) {
   return absl::StrCat(", from ", HumanCount(samples), " sampled");
 }
 
-std::string Totals(const model::Profile& profile) {
+std::string Totals(const model::Report& report) {
+  const model::Profile& profile = report.profile;
   constexpr const char* kTitles[] = {"Live at the last moment", "Allocated in total",
                                      "At each process's peak"};
-  std::string text = absl::StrCat(
-      kTitles[static_cast<size_t>(profile.value)], ": ", HumanEstimate(profile.total, Unit::kBytes),
-      " in ", HumanEstimate(profile.total, Unit::kObjects), SampledText(profile), "\n");
+  const bool earlier = profile.value == model::Value::kLive && !report.at.empty();
+  std::string text =
+      absl::StrCat(earlier ? "Live at that moment" : kTitles[static_cast<size_t>(profile.value)],
+                   ": ", HumanEstimate(profile.total, Unit::kBytes), " in ",
+                   HumanEstimate(profile.total, Unit::kObjects), SampledText(profile), "\n");
   std::vector<std::vector<std::string>> rows;
   for (size_t i = 0; i < profile.domains.size(); ++i) {
     const auto domain = static_cast<model::Domain>(i);
@@ -252,10 +256,14 @@ std::string Warnings(const model::Profile& profile) {
 std::string ReportText(const model::Report& report, const ReportOptions& options) {
   if (report.processes.empty())
     return absl::StrCat(Heading(report), "\n", Warnings(report.profile));
-  return absl::StrCat(Heading(report), "\n", FindingsText(report), Processes(report), "\n",
-                      Totals(report.profile), "\n", Shares(report, options),
-                      OwnCode(report, options), TopSites(report, options), "\n", Lost(report), "\n",
-                      Cost(report), "\n", Warnings(report.profile));
+  const std::string body =
+      report.profile.compared
+          ? GrowthText(report, options)
+          : absl::StrCat(MomentText(report), Totals(report), "\n", Shares(report, options),
+                         OwnCode(report, options), TopSites(report, options), "\n");
+  return absl::StrCat(Heading(report), "\n", LastMinutes(report), FindingsText(report),
+                      Processes(report), "\n", body, Lost(report), "\n", Cost(report), "\n",
+                      Warnings(report.profile));
 }
 
 }  // namespace heapecho::output

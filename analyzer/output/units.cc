@@ -65,6 +65,10 @@ absl::string_view ValueName(model::Value value) {
       return "allocated";
     case model::Value::kPeak:
       return "peak";
+    case model::Value::kGrown:
+      return "grown";
+    case model::Value::kLast:
+      return "last";
   }
   return "live";
 }

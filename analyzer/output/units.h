@@ -30,7 +30,7 @@ std::string HumanChange(double amount, double error, model::Unit unit);
 // "+50.0 %" of what there was before; "" where that was nothing.
 std::string HumanRise(double before, double after);
 
-// "live", "allocated", "peak"; "bytes", "objects": as the command line names them.
+// "live", "allocated", "peak", "grown", "last"; "bytes", "objects": as the command line names them.
 absl::string_view ValueName(model::Value value);
 absl::string_view UnitName(model::Unit unit);
 

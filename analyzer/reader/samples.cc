@@ -11,6 +11,7 @@ namespace {
 
 // A weight says how many allocations a sampled one stands for: at least itself.
 constexpr double kMostWeight = 1e12;
+constexpr size_t kMostWriters = 1024;  // of events; more are no recording's doing
 
 template <typename Record>
 bool IsSound(const Record& record) {
@@ -40,7 +41,23 @@ struct Block {
   uint64_t sequence;
   uint64_t started_ns;
   uint64_t index;  // in the section
+  uint32_t writer;
 };
+
+// Blocks are overwritten from the oldest on. What a writer wrote before the first of its blocks
+// that are left may be gone; where the very first block is left, nothing is.
+uint64_t CompleteFrom(const std::vector<Block>& blocks, const model::Recording& recording) {
+  uint64_t from = recording.begin_ns;
+  if (blocks.empty() || blocks.front().sequence == 1) return from;
+  std::vector<uint32_t> writers;
+  for (const Block& block : blocks) {
+    if (std::find(writers.begin(), writers.end(), block.writer) != writers.end()) continue;
+    writers.push_back(block.writer);
+    if (writers.size() > kMostWriters) return std::numeric_limits<uint64_t>::max();
+    from = std::max(from, block.started_ns);
+  }
+  return from;
+}
 
 std::vector<Block> FindBlocks(Source& source, const Part& part, Complaints& complaints) {
   std::vector<Block> blocks;
@@ -55,7 +72,8 @@ std::vector<Block> FindBlocks(Source& source, const Part& part, Complaints& comp
       const uint64_t offset = part.offset + next * part.record_size;
       if (source.Read(offset, sizeof header, &header) != sizeof header) continue;
       if (header.check == wire::CheckOf(header, wire::kMagic)) {
-        if (header.sequence != 0) blocks.push_back({header.sequence, header.started_ns, next});
+        if (header.sequence != 0)
+          blocks.push_back({header.sequence, header.started_ns, next, header.writer});
       } else if (header.sequence != 0 || header.check != 0) {
         complaints.Count("blocks of events are damaged and were left out");
       }
@@ -117,7 +135,9 @@ void ReadEvents(Source& source, const Part& part, Events events, model::Recordin
       (part.record_size - sizeof(wire::BlockHeader)) / sizeof(wire::EventRecord);
   if (events == Events::kKeep) recording.events.reserve(MostEvents(source, part));
   SecondLook second_look(source);
-  for (const Block& block : FindBlocks(source, part, complaints)) {
+  const std::vector<Block> blocks = FindBlocks(source, part, complaints);
+  recording.events_complete_from_ns = CompleteFrom(blocks, recording);
+  for (const Block& block : blocks) {
     const Part records = {
         .offset = part.offset + block.index * part.record_size + sizeof(wire::BlockHeader),
         .size = per_block * sizeof(wire::EventRecord),

@@ -20,7 +20,7 @@ constexpr uint64_t kPauseNearLimitNs = kSecond / 5;
 constexpr uint64_t kShortestPauseNs = 10 * kMillisecond;
 // Looks take at most one part in so many of the process's CPU time, or of the time on the clock
 // where its memory changes fast.
-constexpr uint64_t kCpuPerLook = 300;
+constexpr uint64_t kCpuPerLook = 1000;
 constexpr uint64_t kClockPerLook = 100;
 // Growth that asks for a look, fixed point.
 constexpr uint64_t kLeastGrowth = (uint64_t{1} << 20) * wire::kFixedPointOne;
@@ -133,6 +133,8 @@ void LookAtMemory(uint64_t now) {
   const uint64_t cost = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start;
   g_cost_ns.store(cost, kRelaxed);
   g_state.own_ns.fetch_add(cost, kRelaxed);
+  // The automatic interval decides about samples: what looks take, it cannot change.
+  g_state.controlled_own_ns.fetch_add(cost, kRelaxed);
   g_state.looked_ns.store(now, kRelaxed);
   g_looking.store(0, std::memory_order_release);  // pairs with the exchange
 }
