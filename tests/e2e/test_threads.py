@@ -86,6 +86,8 @@ def test_of_a_forked_child_are_its_own(directory):
     parent, child = sorted(harness.recordings(directory), key=lambda path: harness.report(path)["recordings"][0]["pid"])
     of_child = by_thread(child)
     assert of_child["recordings"][0]["threads"] == {"seen": 2, "at_most": 2}
+    dumped = harness.execute([harness.COMMAND, "dump", child], harness.plain_environment()).stdout
+    assert dumped.count(b"\nthread id=") == 2, "the parent's threads are not the child's"
     assert of_child["groups"]["[before the fork]"] >= 300_000 + 20 * 100_000
     assert of_child["groups"]["main thread"] >= 100_000
     (loop,) = [name for name in of_child["groups"] if name.startswith("loop (<string>), thread ")]
@@ -93,3 +95,30 @@ def test_of_a_forked_child_are_its_own(directory):
     both = by_thread(parent, child)
     assert "[before the fork]" not in both["groups"]  # they are the parent's, whose threads are known
     assert both["groups"]["loop (<string>), 20 threads"] >= 20 * 100_000
+
+
+def test_that_ended_before_the_file_began_are_in_it(directory):
+    """A process that keeps no short recordings begins its file at its first MiB, or after a second."""
+    environment = harness.recording_environment(directory, 1, HEAPECHO_SHORT="drop")
+    done = harness.execute([harness.program("named_threads"), 20, 1], environment)
+    assert done.returncode == -9, done.stderr.decode()
+    parsed = by_thread(harness.only_recording(directory))
+    assert parsed["groups"]["early, 20 threads"] == 20 * 500
+    assert parsed["recordings"][0]["threads"] == {"seen": 21, "at_most": 2}
+    assert parsed["recordings"][0]["drops"]["threads_dropped"] == 0
+
+
+def test_that_a_recording_has_no_room_for_are_counted(directory):
+    threads = 700
+    environment = harness.recording_environment(directory, 1, HEAPECHO_BUDGET="4MiB")
+    done = harness.execute([harness.program("named_threads"), threads], environment)
+    assert done.returncode == 0, done.stderr.decode()
+    parsed = by_thread(harness.only_recording(directory))
+    (recording,) = parsed["recordings"]
+    assert recording["threads"]["seen"] == threads + 1
+    dropped = recording["drops"]["threads_dropped"]
+    assert 0 < dropped < threads
+    groups = parsed["groups"]
+    (unnamed,) = [name for name in groups if "Run(void*)" in name]  # by their entry function
+    assert unnamed.endswith(f", {dropped} threads") and groups[unnamed] == dropped * 500
+    assert groups[f"early, {threads - dropped} threads"] == (threads - dropped) * 500
