@@ -143,7 +143,10 @@ void Summarize(const Bulk& bulk, model::ProcessSummary* process) {
   for (size_t i = 0; i < bulk.live_blocks.size(); ++i) {
     const model::LiveBlock& block = bulk.live_blocks[i];
     const Estimate estimate = block.ToEstimate();
-    process->live[IndexOf(bulk.StackOf(block.stack).domain)] += estimate;
+    const Domain domain = bulk.StackOf(block.stack).domain;
+    process->live[IndexOf(domain)] += estimate;
+    if (domain == Domain::kPython && block.size <= model::kLargestSmallObject)
+      process->small_objects += estimate;
     if (block.inherited) process->inherited += estimate;
     if (bulk.brought_before[i]) process->counted_elsewhere += estimate;
   }
@@ -182,6 +185,8 @@ std::vector<std::string> WarningsOf(const model::Recording& recording) {
   }
   if (const std::string& walk = recording.identity.python_walk; !walk.empty() && walk != "full")
     warnings.push_back(absl::StrCat("Python's frames are not in the stacks: ", walk));
+  if (const std::string& domain = recording.identity.python_domain; !domain.empty() && domain != "hooked")
+    warnings.push_back(absl::StrCat("Python's small objects are not sampled as such: ", domain));
   for (const std::string& library : recording.identity.arrow) {
     if (!absl::EndsWith(library, ": recorded")) {
       warnings.push_back(absl::StrCat("Arrow's memory is not wholly in the picture: ", library));

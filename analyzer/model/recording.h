@@ -30,6 +30,9 @@ struct RecordingId {
 };
 
 enum class Domain : uint8_t { kMalloc, kPython, kArrow, kMmap };
+// Bytes: larger requests of CPython's object allocator come from malloc (pymalloc's threshold, 3.8 to 3.15).
+inline constexpr uint64_t kLargestSmallObject = 512;
+
 const char* DomainName(Domain domain);  // "malloc", "python", "arrow", "mmap"
 
 struct Module {
@@ -215,6 +218,7 @@ struct Identity {
   std::string python_version;  // "3.11.7"; empty: no interpreter was met
   std::string python_walk;     // "full", or "native-only: " and why; empty: not decided
   std::vector<std::string> arrow;  // each libarrow met: "libarrow.so.2100: recorded", or what is not and why
+  std::string python_domain;   // "hooked", or "not hooked: " and why; empty: not decided
   std::vector<std::string> command;
   std::vector<std::string> environment;  // NAME=VALUE
   std::vector<std::string> notes;
@@ -235,6 +239,7 @@ struct Recording {
   uint32_t threads_seen = 0;     // that allocated
   uint32_t threads_at_most = 0;  // at once, at the moments when somebody looked; 0: not known
   uint64_t own_ns = 0, cpu_ns = 0;
+  uint64_t python_arena_bytes = 0;  // that CPython's allocator had from the system for small objects
   ProcessEnd process_end = ProcessEnd::kRunning;
   int32_t exit_status = 0;
   RecordingEnd recording_end = RecordingEnd::kNone;

@@ -106,6 +106,7 @@ struct ProcessSummary {
   // kGrown, kLast: of the window that is shown. kLive: of the last rise, if there was one.
   GrowthWindow growth;
   MomentShown moment;  // where an earlier moment was asked for
+  Estimate small_objects;  // the part of live that would lie in CPython's arenas
   Estimate inherited;               // the part of live that was allocated before the fork
   std::optional<TopSite> top_site;  // of what is live; none where nothing is
   Estimate

@@ -143,7 +143,8 @@ void DumpHeader(const model::Recording& recording, Writer& out) {
   }
   out.Begin("sampling").Add("interval_configured", recording.interval_configured);
   out.Add("interval_now", recording.interval_now).Add("samples", recording.samples);
-  out.Add("own_ns", recording.own_ns).Add("cpu_ns", recording.cpu_ns).End();
+  out.Add("own_ns", recording.own_ns).Add("cpu_ns", recording.cpu_ns);
+  out.Add("python_arena_bytes", recording.python_arena_bytes).End();
   out.Begin("totals")
       .AddEstimate("allocated", recording.allocated)
       .AddEstimate("freed", recording.freed);
@@ -174,6 +175,7 @@ void DumpIdentity(const model::Identity& identity, Writer& out) {
   line("python", identity.python_version);
   line("python_walk", identity.python_walk);
   for (const std::string& library : identity.arrow) line("arrow", library);
+  line("python_domain", identity.python_domain);
   line("library_version", identity.library_version);
   for (const std::string& note : identity.notes) line("note", note);
 }

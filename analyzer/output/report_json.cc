@@ -45,12 +45,21 @@ Json DomainsOf(const model::ProcessSummary& process) {
   return domains;
 }
 
-// The walk is recorded as "full", or "native-only: " and why.
+// What CPython's allocator keeps of its arenas beside live objects, bytes; an estimate, never negative.
+double RetainedByPython(const model::ProcessSummary& process) {
+  return std::max(0.0, static_cast<double>(process.recording.python_arena_bytes) - process.small_objects.bytes);
+}
+
+// The walk is recorded as "full", or "native-only: " and why; the domain as "hooked", or "not hooked: " and why.
 Json PythonOf(const model::Identity& identity) {
   Json json{{"version", identity.python_version}};
   const size_t colon = identity.python_walk.find(": ");
   if (!identity.python_walk.empty()) json["walk"] = identity.python_walk.substr(0, colon);
   if (colon != std::string::npos) json["reason"] = identity.python_walk.substr(colon + 2);
+  const std::string& domain = identity.python_domain;
+  const size_t why = domain.find(": ");
+  if (!domain.empty()) json["domain"] = domain.substr(0, why);
+  if (why != std::string::npos) json["domain_reason"] = domain.substr(why + 2);
   return json;
 }
 
@@ -134,6 +143,7 @@ Json ToJson(const model::ProcessSummary& process) {
   }
   if (!identity.python_version.empty()) json["python"] = PythonOf(identity);
   if (!identity.arrow.empty()) json["arrow"] = ArrowOf(identity);
+  if (recording.python_arena_bytes > 0) json["memory"]["retained"]["python"] = RetainedByPython(process);
   return json;
 }
 

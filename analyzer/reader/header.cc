@@ -70,6 +70,7 @@ void ReadHeader(const wire::FileHeader& header, model::Recording& recording,
   recording.threads_at_most = header.threads_at_most;
   recording.own_ns = header.own_ns;
   recording.cpu_ns = header.cpu_ns;
+  recording.python_arena_bytes = header.python_arena_bytes;
   recording.exit_status = header.exit_status;
   recording.looked_ns = header.looked_ns;
   recording.peak_rss = header.peak_rss;

@@ -94,6 +94,9 @@ void Take(wire::IdentityKey key, std::string_view value, model::Identity& identi
         Append(value, identity.arrow, complaints);
       }
       break;
+    case wire::IdentityKey::kPythonDomain:
+      identity.python_domain = value;
+      break;
     case wire::IdentityKey::kNote:
       Append(value, identity.notes, complaints);
       break;

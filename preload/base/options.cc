@@ -27,9 +27,11 @@ bool ParseShort(const char* text, bool* keep) {
   return *keep || strcmp(text, "drop") == 0;
 }
 
-bool ParsePythonFrames(const char* text, bool* walk) {
-  *walk = strcmp(text, "auto") == 0;
-  return *walk || strcmp(text, "native") == 0;
+bool ParsePythonUse(const char* text, PythonUse* use) {
+  *use = strcmp(text, "off") == 0      ? PythonUse::kOff
+         : strcmp(text, "native") == 0 ? PythonUse::kNative
+                                       : PythonUse::kWhole;
+  return *use != PythonUse::kWhole || strcmp(text, "auto") == 0;
 }
 
 bool ParseArrow(const char* text, Arrow* arrow) {
@@ -60,8 +62,8 @@ struct kFlag {
 struct kShort {
   static bool Parse(const char* text, bool* out) { return ParseShort(text, out); }
 };
-struct kPythonFrames {
-  static bool Parse(const char* text, bool* out) { return ParsePythonFrames(text, out); }
+struct kPythonUse {
+  static bool Parse(const char* text, PythonUse* out) { return ParsePythonUse(text, out); }
 };
 struct kArrow {
   static bool Parse(const char* text, Arrow* out) { return ParseArrow(text, out); }

@@ -11,6 +11,12 @@ inline constexpr uint64_t kAuto = 0;
 // What is recorded of Arrow.
 enum class Arrow : uint8_t { kAll, kPools, kOff };
 
+enum class PythonUse : uint8_t {
+  kWhole = 0,  // frames and the python domain, where that is possible
+  kNative,    // the domain, and native frames alone
+  kOff,       // nothing of Python's is read or changed
+};
+
 struct Options {
   char directory[512];  // absolute, NUL-terminated
   uint64_t interval;    // bytes; kAuto
@@ -18,7 +24,7 @@ struct Options {
   uint64_t keep;        // bytes
   bool keep_short;
   bool notice;          // tell on stderr of workers that were killed
-  bool python;          // walk Python frames where that is possible
+  PythonUse python;
   Arrow arrow;
   char only[512];       // names separated by commas; empty: all
   bool disable;

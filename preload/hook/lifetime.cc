@@ -11,6 +11,7 @@
 #include "preload/hook/arrow.h"
 #include "preload/hook/mirror.h"
 #include "preload/hook/next.h"
+#include "preload/hook/python_hooks.h"
 #include "preload/hook/state.h"
 #include "preload/hook/thread_state.h"
 #include "preload/sampler/interval.h"
@@ -115,7 +116,7 @@ void Initialize() {
                        g_state.code.Initialize(layout.code_bytes, CodeWritten) &&
                        g_state.interner.Initialize(layout.stacks, layout.native_nodes,
                                                    layout.python_nodes, MirrorOfStacks());
-    g_state.python.Initialize(g_state.options.python, PythonChanged);
+    g_state.python.Initialize(g_state.options.python == base::PythonUse::kWhole, PythonChanged);
     uint64_t interval =
         g_state.options.interval == base::kAuto ? sampler::kAutoFirst : g_state.options.interval;
     if (interval > sampler::kLargestInterval) interval = sampler::kLargestInterval;
@@ -130,6 +131,7 @@ void Initialize() {
       g_state.options.disable = true;
     }
   }
+  if (!g_state.options.disable) HookPythonAtStart();
   g_state.ready.store(!g_state.options.disable, std::memory_order_release);  // pairs with IsOurs
   if (!g_state.options.disable) LookForArrow();  // one that the program is linked to
   errno = error;

@@ -145,6 +145,7 @@ void MirrorHeader(uint64_t now) {
   store(header->threads_at_most, g_state.threads_at_most.load(kRelaxed));
   store(header->own_ns, g_state.own_ns.load(kRelaxed));
   store(header->cpu_ns, g_state.cpu_ns.load(kRelaxed));
+  store(header->python_arena_bytes, g_state.python_arena_bytes.load(kRelaxed));
   const stack::ProcessTotals& totals = g_state.totals;
 #define MIRROR(word) store(header->word, totals.word.load(kRelaxed))
 #define MIRROR_DOUBLE(word) store_double(header->word, totals.word.load(kRelaxed))
@@ -190,6 +191,7 @@ void BeginFile(uint64_t now) {
   const char* const walk = g_state.python.verdict();
   size_t arrows = 0;
   while (ArrowFact(arrows) != nullptr) ++arrows;
+  const char* const domain = g_state.python_domain.settled() ? g_state.python_domain.verdict() : nullptr;
   const recording::Trouble trouble =
       g_state.recording.Begin({.directory = g_state.options.directory,
                                .budget = g_state.budget,
@@ -203,7 +205,8 @@ void BeginFile(uint64_t now) {
                                          .library_version = HEAPECHO_VERSION,
                                          .python_version = g_state.python.version(),
                                          .python_walk = walk,
-                                         .arrow = ArrowFact}});
+                                         .arrow = ArrowFact,
+                                         .python_domain = domain}});
   if (trouble.what != nullptr) {
     char number[32] = " (errno ";
     *recording::FormatDecimal(number + strlen(number), static_cast<uint64_t>(trouble.error)) = ')';
@@ -216,6 +219,9 @@ void BeginFile(uint64_t now) {
   }
   while (const char* const fact = ArrowFact(arrows++)) {
     g_state.recording.AppendIdentity(wire::IdentityKey::kArrow, fact);
+  }
+  if (domain == nullptr && g_state.python_domain.settled()) {
+    PythonChanged(wire::IdentityKey::kPythonDomain, g_state.python_domain.verdict());
   }
   MirrorEverything(now);
   g_state.file.store(kFileBegun, std::memory_order_release);  // pairs with ReleaseMirroredCode

@@ -19,6 +19,7 @@ namespace heapecho::hook {
 stack::InternSink MirrorOfStacks();
 void CodeWritten(size_t offset, size_t bytes);
 void ModuleSeen(const stack::Module& module);
+// What was learnt about the interpreter. A recording that begins later has it among its facts.
 void PythonChanged(wire::IdentityKey key, const char* text);
 
 void StackWritten(uint32_t stack);

@@ -11,6 +11,7 @@
 #include "preload/hook/memory_look.h"
 #include "preload/hook/mirror.h"
 #include "preload/hook/own_time.h"
+#include "preload/hook/python_hooks.h"
 #include "preload/hook/state.h"
 #include "preload/hook/tasks.h"
 #include "preload/hook/threads.h"
@@ -131,11 +132,12 @@ __attribute__((noinline)) uint64_t Sample(ThreadState& thread, void* block, size
     if (walk.count > 0) scratch->native[walk.count - 1].ip &= ~wire::kEvaluationFrame;
   }
   const auto own = static_cast<uint32_t>(stack::LeadingOwnFrames(scratch->native, walk.count));
-  walk.count -= own;
   stack::NativeFrame* const native = scratch->native + own;
+  walk.count = static_cast<uint32_t>(stack::RemoveOwnFrames(native, walk.count - own));
   const stack::PythonWalk python =
       g_state.python.Walk(own > 0 ? native[-1].cfa : registers.sp, native, walk, scratch->python);
   if (python.truncated) HEAPECHO_COUNT(python_truncated);
+  SettlePythonDomain();
   {
     stack::Interner::Use use(g_state.interner);
     g_state.interner.FoldIfFull(use, g_state.totals, start);
@@ -217,35 +219,71 @@ uint64_t Freed(const live::Block& block, uint32_t slot) {
   return now;
 }
 
+// Whether the calling thread samples at all. If not, its countdown is set so that it asks again when that may
+// have changed.
+bool Samples(ThreadState& thread) {
+  if (!thread.guarded && g_state.ready.load(std::memory_order_acquire)) return true;
+  // Before the constructor the next allocation asks again; where nothing is recorded, hardly ever.
+  if (thread.guarded || g_state.options.disable) thread.countdown = kParked;
+  return false;
+}
+
+// Whether the gap that was counted down ends in `size` bytes that are this process's. If not, the guard has the
+// countdown that goes on behind them.
+bool GapEnds(ThreadState& thread, Guard& guard, size_t size) {
+  if (!IsOurs()) {
+    guard.SetCountdown(g_state.interval.load(kRelaxed));
+    return false;
+  }
+  if (thread.epoch == g_state.epoch.load(kRelaxed)) return true;
+  SeedThread(thread);
+  const uint64_t gap = NextGap(thread);
+  if (gap < size) return true;
+  guard.SetCountdown(gap - size);
+  return false;
+}
+
 }  // namespace
 
 __attribute__((noinline)) void* AllocatedSlow(void* block, size_t size, wire::Domain domain) {
   ThreadState& thread = t_state;
-  thread.countdown += size;            // as it was before Due()
-  if (block == nullptr) return block;  // a failed call is no event
-  if (thread.guarded || !g_state.ready.load(std::memory_order_acquire)) {
-    // Before the constructor the next allocation asks again; where nothing is recorded, hardly
-    // ever.
-    if (thread.guarded || g_state.options.disable) thread.countdown = kParked;
-    return block;
-  }
+  thread.countdown += size;  // as it was before Due()
+  if (block == nullptr || !Samples(thread)) return block;  // a failed call is no event
   Guard guard(thread);
-  if (!IsOurs()) {
-    guard.SetCountdown(g_state.interval.load(kRelaxed));
+  if (thread.object_size != 0) {  // its gap has ended already
+    size = thread.object_size;
+    thread.object_size = 0;
+  } else if (!GapEnds(thread, guard, size)) {
     return block;
-  }
-  if (thread.epoch != g_state.epoch.load(kRelaxed)) {
-    SeedThread(thread);
-    const uint64_t gap = NextGap(thread);
-    if (gap >= size) {
-      guard.SetCountdown(gap - size);
-      return block;
-    }
   }
   if (domain == wire::Domain::kMalloc) domain = static_cast<wire::Domain>(thread.domain);
   if (const uint64_t now = Sample(thread, block, size, domain)) LookAtMemoryIfDue(now, size);
   guard.SetCountdown(NextGap(thread));
   return block;
+}
+
+bool ObjectIsDue(size_t size) {
+  ThreadState& thread = t_state;
+  thread.countdown += size;  // as it was before Due()
+  if (!Samples(thread)) return false;
+  {
+    Guard guard(thread);
+    if (!GapEnds(thread, guard, size)) return false;
+  }
+  thread.object_size = static_cast<uint16_t>(size);
+  thread.domain = static_cast<uint8_t>(wire::Domain::kPython);
+  thread.countdown = 0;  // whatever malloc is asked for next
+  return true;
+}
+
+void ObjectWasAsked() {
+  ThreadState& thread = t_state;
+  thread.domain = static_cast<uint8_t>(wire::Domain::kMalloc);
+  if (thread.object_size == 0) return;
+  // Malloc refused, or pymalloc had it from elsewhere: no sample, and the next gap begins.
+  thread.object_size = 0;
+  thread.countdown = NextGap(thread);
+  HEAPECHO_COUNT(objects_not_from_malloc);
 }
 
 __attribute__((noinline)) void FreeingSlow(void* block) {

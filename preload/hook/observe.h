@@ -58,6 +58,11 @@ inline __attribute__((always_inline)) bool Due(size_t size) {
   return __builtin_expect(borrow, 0);
 }
 
+// Due() said so of a small object that pymalloc would serve. True: it is to be sampled, and the caller now makes
+// pymalloc ask malloc for it, whose hook takes the sample, and then calls ObjectWasAsked(). False: no sample.
+bool ObjectIsDue(size_t size);
+void ObjectWasAsked();
+
 inline __attribute__((always_inline)) bool MayBeSampled(const void* block) {
   return __builtin_expect(live::MayBeSampled(reinterpret_cast<uintptr_t>(block)), 0);
 }

@@ -11,6 +11,7 @@
 #include "preload/base/options.h"
 #include "preload/base/scratch_pool.h"
 #include "preload/live/live_set.h"
+#include "preload/pools/python_allocator.h"
 #include "preload/recording/child_log.h"
 #include "preload/recording/history.h"
 #include "preload/recording/process.h"
@@ -47,6 +48,8 @@ struct State {
   recording::ChildLog children;
   recording::History history;
   stack::Python python;
+  pools::PythonDomain python_domain;
+  std::atomic<uint64_t> python_arena_bytes;  // that pymalloc has from the system now
   stack::CodeTable code;
   stack::Interner interner;
   stack::ProcessTotals totals;

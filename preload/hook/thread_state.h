@@ -25,8 +25,9 @@ struct ThreadState {
   uint8_t events;      // sampled events so far, modulo 256; every so many one is timed
   uint8_t opening;  // dlopens under way in this thread, of those that are called (library_hooks.cc)
   uint8_t domain;   // wire::Domain in whose name malloc is asked (Asking)
-  bool
-      guarded;  // inside a slow path: allocations are not sampled, sampled blocks are still removed
+  uint16_t object_size;  // of the small Python object that malloc is asked for next; 0: none
+  // Inside a slow path: allocations are not sampled, sampled blocks are still removed.
+  bool guarded;
 };
 static_assert(sizeof(ThreadState) <= 64, "64 bytes of TLS a thread");
 static_assert(std::is_trivially_destructible_v<ThreadState>, "no destructor at thread exit");

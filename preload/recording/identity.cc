@@ -116,6 +116,7 @@ size_t CollectIdentity(const StaticFacts& facts, IdentityScratch& scratch, char*
     if (fact == nullptr) break;
     writer.Add(IdentityKey::kArrow, fact);
   }
+  writer.Add(IdentityKey::kPythonDomain, facts.python_domain);
 
   const size_t end = ReadSmallFile("/proc/self/environ", text, sizeof scratch.text);
   for (size_t at = 0; at < end; at += strlen(text + at) + 1) {

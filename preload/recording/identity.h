@@ -18,6 +18,7 @@ struct StaticFacts {
   const char* python_version;  // of the interpreter in this process
   const char* python_walk;     // IdentityKey::kPythonWalk
   const char* (*arrow)(size_t index);  // IdentityKey::kArrow; null beyond the last
+  const char* python_domain;   // IdentityKey::kPythonDomain
 };
 
 // Scratch memory for collecting; too large for a caller's stack.

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "preload/base/memory.h"
-#include "preload/stack/memory_probe.h"
+#include "preload/base/memory_probe.h"
 
 namespace heapecho::stack {
 namespace {
@@ -18,7 +18,7 @@ constexpr size_t kMostNoteBytes = size_t{1} << 16;
 
 bool RangeReadable(uintptr_t low, size_t bytes) {
   for (uintptr_t page = low & ~(kPageSize - 1); page < low + bytes; page += kPageSize) {
-    if (!Readable(page)) return false;
+    if (!base::Readable(page)) return false;
   }
   return true;
 }
@@ -51,7 +51,7 @@ void ReadBuildId(uintptr_t notes, size_t bytes, ElfImage* image) {
 
 bool ReadElfImage(uintptr_t header, size_t mapped, ElfImage* image) {
   *image = {};
-  if (header % kPageSize != 0 || mapped < kPageSize || !Readable(header)) return false;
+  if (header % kPageSize != 0 || mapped < kPageSize || !base::Readable(header)) return false;
   Elf64_Ehdr elf;
   std::memcpy(&elf, reinterpret_cast<const void*>(header), sizeof(elf));
   if (std::memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 || elf.e_ident[EI_CLASS] != ELFCLASS64 ||
@@ -99,7 +99,7 @@ bool ReadElfImage(uintptr_t header, size_t mapped, ElfImage* image) {
       if (segment.p_type == PT_DYNAMIC) {
         if (RangeReadable(address, segment.p_filesz)) image->dynamic = address;
       } else if (segment.p_type == PT_GNU_EH_FRAME) {
-        if (!Readable(address)) continue;
+        if (!base::Readable(address)) continue;
         image->eh_frame_hdr = address;
         image->cfi_low = image->bias + load.p_vaddr;
         image->cfi_high = image->cfi_low + load.p_filesz;

@@ -8,7 +8,7 @@
 #include "preload/base/counters.h"
 #include "preload/base/memory.h"
 #include "preload/stack/elf_image.h"
-#include "preload/stack/memory_probe.h"
+#include "preload/base/memory_probe.h"
 #include "preload/stack/object_finder.h"
 #include "preload/stack/path_arena.h"
 
@@ -93,7 +93,7 @@ bool SameFile(const Entry& entry, const MappedObject& object) {
   const uintptr_t build_id = entry.build_id_address;
   const size_t length = entry.module.build_id_length;
   return length == 0 ||
-         (Readable(build_id) && Readable(build_id + length - 1) &&
+         (base::Readable(build_id) && base::Readable(build_id + length - 1) &&
           std::memcmp(reinterpret_cast<const void*>(build_id), entry.module.build_id, length) == 0);
 }
 

@@ -209,10 +209,24 @@ NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* 
   return result;
 }
 
+namespace {
+
+bool IsOwn(const NativeFrame& frame) { return frame.ip >= g_own_start && frame.ip < g_own_end; }
+
+}  // namespace
+
 size_t LeadingOwnFrames(const NativeFrame* frames, size_t count) {
   size_t own = 0;
-  while (own < count && frames[own].ip >= g_own_start && frames[own].ip < g_own_end) ++own;
+  while (own < count && IsOwn(frames[own])) ++own;
   return own;
+}
+
+size_t RemoveOwnFrames(NativeFrame* frames, size_t count) {
+  size_t kept = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (!IsOwn(frames[i])) frames[kept++] = frames[i];
+  }
+  return kept;
 }
 
 }  // namespace heapecho::stack

@@ -53,4 +53,8 @@ NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* 
 // own, which a walk from within a hook begins with. What follows is the application's call.
 size_t LeadingOwnFrames(const NativeFrame* frames, size_t count);
 
+// Takes the library's own frames out wherever they stand, as where a function of ours called the application's
+// allocator and that one called malloc. How many are left.
+size_t RemoveOwnFrames(NativeFrame* frames, size_t count);
+
 }  // namespace heapecho::stack

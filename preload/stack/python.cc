@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "preload/stack/elf_image.h"
-#include "preload/stack/memory_probe.h"
+#include "preload/base/memory_probe.h"
 #include "preload/stack/object_finder.h"
 #include "preload/stack/python_memory.h"
 
@@ -70,12 +70,14 @@ void Python::Look(const base::ExportingFile& file, uintptr_t start, uintptr_t en
   }
   MappedObject object;
   if (FindObject(start, &object)) identity_ = object.identity;
+  file_ = file;
   seen_.store(ModuleGeneration(), kRelaxed);
   if (!decided_.load(kRelaxed)) changed_(wire::IdentityKey::kPython, interpreter_.version);
   if (kind == PythonKind::kUnsuitable) {
+    unsuitable_ = reason;
     Decide(kNativeOnly, reason);
   } else if (!wanted_) {
-    Decide(kNativeOnly, "HEAPECHO_PYTHON=native");
+    Decide(kNativeOnly, "not wanted (HEAPECHO_PYTHON)");
   } else {
     phase_.store(kFound, std::memory_order_release);  // pairs with Walk's load
   }
@@ -93,6 +95,18 @@ void Python::Decide(Phase phase, const char* reason) {
 
 const char* Python::version() const {
   return phase_.load(std::memory_order_acquire) >= kFound ? interpreter_.version : nullptr;
+}
+
+bool Python::File(base::ExportingFile* file) const {
+  *file = file_;
+  return phase_.load(std::memory_order_acquire) >= kFound;
+}
+
+bool Python::HasGil() const {
+  if (phase_.load(std::memory_order_acquire) < kFound) return false;
+  if (interpreter_.thread_state == nullptr || interpreter_.current_state == nullptr) return false;
+  const void* const state = interpreter_.thread_state();
+  return state != nullptr && state == interpreter_.current_state();
 }
 
 const char* Python::verdict() const {
@@ -136,11 +150,11 @@ uintptr_t Python::ThreadState() const {
   const uint16_t id = interpreter_.layout.thread_id;
   const auto state = reinterpret_cast<uintptr_t>(interpreter_.thread_state());
   if (!IsPointer(state) || Load<uintptr_t>(state + id) != ThisThreadId()) return 0;
-  if (interpreter_.current_state == nullptr) return state;
+  if (interpreter_.layout.chain == PythonChain::kShims) return state;
   // With the GIL, it may be another interpreter's. Without, it is another thread's, which may end and free it while
   // we look; but what it says of a thread is then not us.
   const auto current = reinterpret_cast<uintptr_t>(interpreter_.current_state());
-  if (current == state || !IsPointer(current) || !Readable(current + id) ||
+  if (current == state || !IsPointer(current) || !base::Readable(current + id) ||
       Load<uintptr_t>(current + id) != ThisThreadId()) {
     return state;
   }

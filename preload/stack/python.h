@@ -42,6 +42,12 @@ class Python {
   // Valid while a walk's frames are.
   const PythonInterpreter& interpreter() const { return interpreter_; }
 
+  // The file it is in; false: none was found. Why its insides are not for us; null: they are.
+  bool File(base::ExportingFile* file) const;
+  const char* WhyUnsuitable() const { return unsuitable_; }
+  // Whether the calling thread has the GIL; false where that cannot be told.
+  bool HasGil() const;
+
   // Its version; null: none was found. What was decided: "full", or "native-only: " and why; null: nothing yet.
   const char* version() const;
   const char* verdict() const;
@@ -68,6 +74,8 @@ class Python {
   bool wanted_ = false;
   Changed changed_ = nullptr;
   base::ExportingFile executable_ = {};
+  base::ExportingFile file_ = {};
+  const char* unsuitable_ = nullptr;
   PythonInterpreter interpreter_ = {};
   uintptr_t identity_ = 0;  // of the mapped object
   char verdict_[128] = {};

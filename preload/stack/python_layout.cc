@@ -319,10 +319,9 @@ PythonKind RecognisePython(const base::ExportingFile& file, const base::Exportin
   interpreter->end = end;
   interpreter->thread_state =
       reinterpret_cast<void* (*)()>(function("PyGILState_GetThisThreadState"));
-  if (layout->chain != PythonChain::kShims) {
-    interpreter->current_state =
-        reinterpret_cast<void* (*)()>(function("_PyThreadState_UncheckedGet"));
-  }
+  const uintptr_t unchecked = function("_PyThreadState_UncheckedGet");
+  interpreter->current_state = reinterpret_cast<void* (*)()>(
+      unchecked != 0 ? unchecked : function("PyThreadState_GetUnchecked"));  // its name from 3.13 on
   interpreter->is_finalizing = reinterpret_cast<int (*)()>(
       function(layout->published ? "Py_IsFinalizing" : "_Py_IsFinalizing"));
   interpreter->code_type = object("PyCode_Type");

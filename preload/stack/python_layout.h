@@ -55,7 +55,8 @@ struct PythonInterpreter {
   char version[24];  // such as 3.11.7
   void* (*thread_state)();  // PyGILState_GetThisThreadState: this thread's, with and without the GIL, or null.
                             // Up to 3.11 its first one, even while it runs a sub-interpreter
-  void* (*current_state)();  // _PyThreadState_UncheckedGet: that of whichever thread has the GIL; null from 3.12 on
+  void* (*current_state)();  // _PyThreadState_UncheckedGet: up to 3.11 that of whichever thread has the GIL, later
+                             // this thread's if it has the GIL; may be missing
   int (*is_finalizing)();
   uintptr_t code_type, string_type, bytes_type;
   uintptr_t start, end;                        // range of the mapped file

@@ -2,7 +2,7 @@
 #include "preload/stack/python_walk.h"
 
 #include "preload/base/syscalls.h"
-#include "preload/stack/memory_probe.h"
+#include "preload/base/memory_probe.h"
 #include "preload/stack/python_code.h"
 #include "preload/stack/python_memory.h"
 
@@ -31,7 +31,7 @@ struct Proving {
   // What cannot be read is zero, which ends a chain.
   template <typename T>
   static T Load(uintptr_t address) {
-    return Readable(address) ? stack::Load<T>(address) : T{};
+    return base::Readable(address) ? stack::Load<T>(address) : T{};
   }
 };
 

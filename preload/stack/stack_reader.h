@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "preload/base/memory.h"
-#include "preload/stack/memory_probe.h"
+#include "preload/base/memory_probe.h"
 #include "preload/stack/native_unwinder.h"
 
 namespace heapecho::stack {
@@ -42,7 +42,7 @@ class StackReader {
   // A word that need not be on the stack: proven each time, remembered never.
   bool ReadElsewhere(uintptr_t address, uintptr_t* value) {
     if (address % sizeof(uintptr_t) != 0) return false;
-    if ((address < low_ || address >= high_) && !Readable(address)) return false;
+    if ((address < low_ || address >= high_) && !base::Readable(address)) return false;
     *value = Load(address);
     return true;
   }
@@ -62,11 +62,11 @@ class StackReader {
     const uintptr_t page = address & ~(base::kPageSize - 1);
     if (low_ != high_ && page >= high_ && page - high_ < kMostGap) {
       for (; high_ <= page; high_ += base::kPageSize) {
-        if (!Readable(high_)) return false;
+        if (!base::Readable(high_)) return false;
       }
       return true;
     }
-    if (!Readable(page)) return false;
+    if (!base::Readable(page)) return false;
     low_ = page;
     high_ = page + base::kPageSize;
     return true;

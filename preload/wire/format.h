@@ -130,6 +130,7 @@ struct FileHeader {
   uint64_t cgroup_limit;    // bytes, the lowest of the group and those above it; 0 also: none
   uint32_t threads_at_most;  // the most threads at once, at the moments when somebody looked; 0: not known
   uint32_t reserved1;
+  uint64_t python_arena_bytes;  // that CPython's allocator has from the system for its small objects
 };
 static_assert(sizeof(Section) == 32, "a recording's layout: raise kVersion (see the top of this file)");
 static_assert(offsetof(FileHeader, static_check) == 160, "a recording's layout: raise kVersion");
@@ -155,6 +156,7 @@ enum class IdentityKey : uint16_t {
   kLibraryVersion = 15, // heapecho's own
   kNote = 16,           // a sentence for the reader of the report
   kArrow = 17,          // one record for each libarrow: its file's name, and "recorded" or "not recorded: " and why
+  kPythonDomain = 18,   // "hooked", or "not hooked: " and why; of several the last one counts
 };
 
 struct IdentityRecord {  // followed by `length` bytes, padded to 8

@@ -12,7 +12,7 @@ from pathlib import Path
 import wire
 
 IDENTITY, MODULES, NATIVE_NODES, PYTHON_NODES, PYTHON_CODE, STACKS = 1, 3, 4, 5, 6, 7  # SectionKind
-PYTHON_VERSION, PYTHON_WALK = 13, 14                                                   # IdentityKey
+PYTHON_VERSION, PYTHON_WALK, PYTHON_DOMAIN = 13, 14, 18                                # IdentityKey
 TRUNCATED, BROKEN = 1, 2                                                               # StackFlags
 EVALUATION = 1 << 47
 ENTRY = 1 << 31
@@ -177,6 +177,9 @@ class StackRecording(wire.Recording):
             leaf = parent
             assert len(found) <= 4096, "a chain of nodes has no end"
         return found
+
+    def domain(self, stack: int) -> int:
+        return self._stacks[stack][5]
 
     def stack(self, number: int) -> Stack:
         if number not in self._made:

@@ -158,7 +158,7 @@ def test_each_stack_is_what_getframe_shows(interpreter, directory, tmp_path, cap
 @each_interpreter
 def test_no_stack_names_a_function_that_died(interpreter, directory, tmp_path, capsys):
     """Code objects that came to lie where others had lain used to be what the test fears: one taken for the other."""
-    truth, recording = record(interpreter, CHURN, directory, tmp_path / "said.json", 128)
+    truth, recording = record(interpreter, CHURN, directory, tmp_path / "said.json", 3072)
     wrong = []
     seen = set()
     for block in recording.live:

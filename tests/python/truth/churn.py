@@ -12,7 +12,8 @@ import signal
 import sys
 import types
 
-BASE, FUNCTIONS = 4096 + 7, 10000
+# Larger than what holds the blocks, which is allocated by them too.
+BASE, FUNCTIONS = 98304 + 7, 10000
 KEPT, TRUTH, PLACES = [], [], set()
 QUALIFIED = sys.version_info >= (3, 11)
 # What a bytearray adds to the size that it is asked for.

@@ -39,7 +39,7 @@ TEST(Options, HaveTheDefaultsOfTheTable) {
   EXPECT_EQ(options.budget, kAuto);
   EXPECT_EQ(options.keep, uint64_t{2} << 30);
   EXPECT_FALSE(options.keep_short);
-  EXPECT_TRUE(options.python);
+  EXPECT_EQ(options.python, PythonUse::kWhole);
   EXPECT_EQ(options.arrow, Arrow::kAll);
   EXPECT_STREQ(options.only, "");
   EXPECT_FALSE(options.disable);
@@ -60,7 +60,7 @@ TEST(Options, TakeEachVariable) {
   EXPECT_EQ(options.budget, 8u << 20);
   EXPECT_EQ(options.keep, 100u << 20);
   EXPECT_TRUE(options.keep_short);
-  EXPECT_FALSE(options.python);
+  EXPECT_EQ(options.python, PythonUse::kNative);
   EXPECT_EQ(options.arrow, Arrow::kOff);
   EXPECT_EQ(Read({{"HEAPECHO_ARROW", "pools"}}).arrow, Arrow::kPools);
   EXPECT_STREQ(options.only, "gunicorn,python3");

@@ -6,7 +6,7 @@
 
 #include "preload/base/syscalls.h"
 
-namespace heapecho::stack {
+namespace heapecho::base {
 
 // Whether the aligned word at `address`, and so its whole page, can be read now. rt_sigprocmask
 // copies the new mask in before it looks at `how`: a nonsense `how` makes it a read and nothing
@@ -20,4 +20,4 @@ inline bool Readable(uintptr_t address) {
                        kKernelMaskBytes) == kInvalid;
 }
 
-}  // namespace heapecho::stack
+}  // namespace heapecho::base
