@@ -54,6 +54,10 @@ bool IsWrapper(const model::Frame& frame) {
   return std::find(std::begin(kWrappers), std::end(kWrappers), name) != std::end(kWrappers);
 }
 
+bool IsModule(const model::Frame& frame) {
+  return frame.IsOfPython() && frame.function == "<module>";
+}
+
 std::string NameOf(const model::Frame& frame) {
   const absl::string_view file = frame.file;
   const size_t slash = file.rfind('/');
@@ -75,10 +79,11 @@ std::string ViewOf(const std::vector<const model::Frame*>& frames) {
         });
     if (called == frames.rend()) continue;
     const auto inside = called.base();
+    // A module that is imported while a request is answered (its routes, say) handles none.
     const auto own = std::find_if(inside, frames.end(), [](const model::Frame* frame) {
-      return IsOwnCode(*frame) && !IsWrapper(*frame);
+      return IsModule(*frame) || (IsOwnCode(*frame) && !IsWrapper(*frame));
     });
-    if (own != frames.end()) return NameOf(**own);
+    if (own != frames.end() && !IsModule(**own)) return NameOf(**own);
     const auto any = std::find_if(inside, frames.end(), [](const model::Frame* frame) {
       return frame->IsOfPython() && !IsWrapper(*frame);
     });

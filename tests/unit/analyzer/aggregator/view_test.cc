@@ -79,6 +79,16 @@ TEST(View, OfMiddlewareAroundAHandlerIsTheMiddleware) {
             "TimingMiddleware.__call__ (shop/middleware.py)");
 }
 
+TEST(View, IsNoModuleThatIsImportedMeanwhile) {
+  EXPECT_EQ(View({kGunicorn,
+                  {"WSGIHandler.__call__", "/django/core/handlers/wsgi.py"},
+                  kDjango,
+                  {"BaseHandler.resolve_request", "/django/core/handlers/base.py"},
+                  {"<module>", "shop/urls.py"},
+                  {"make_routes", "shop/urls.py"}}),
+            "BaseHandler.resolve_request (handlers/base.py)");
+}
+
 TEST(View, OfOtherFrameworks) {
   EXPECT_EQ(View({{"Flask.dispatch_request", "/flask/app.py"}, {"home", "shop/app.py"}}),
             "home (shop/app.py)");
