@@ -69,6 +69,39 @@ def test_the_interpreter_counts_as_many_blocks_as_without(interpreter, directory
     assert len(sampled) > 300, "some of the blocks are sampled ones"
 
 
+def shared_library(interpreter) -> Path:
+    """The interpreter as a library; skips where there is none."""
+    ask = "import sysconfig as s; print(s.get_config_var('LIBDIR'), s.get_config_var('INSTSONAME'), s.get_config_var('prefix'))"
+    folder, name, prefix = harness.execute([interpreter.path, "-c", ask],
+                                           harness.plain_environment()).stdout.decode().split()
+    for path in (Path(folder) / name, Path(prefix) / "lib" / name):
+        if ".so" in path.name and path.exists():
+            return path
+    pytest.skip(f"{interpreter} is not there as a shared library")
+
+
+@each_interpreter
+@pytest.mark.parametrize("lives", [1, 3])
+def test_an_interpreter_that_a_program_loads_for_itself_is_met_as_any_other(interpreter, lives, directory):
+    library = shared_library(interpreter)
+    home = {"PYTHONHOME": str(interpreter.path.resolve().parent.parent)}
+    interval = 1024
+    command = [harness.program("embedded_python"), library, lives, "-S", FOLDER / "held.py", *["on"] * (lives > 1)]
+    done = harness.execute(command, harness.recording_environment(directory, interval, **home))
+    assert done.returncode == (-9 if lives == 1 else 0), done.stderr.decode()[-2000:]
+    ((size, blocks),) = harness.truth(done.stdout, "live")["site_held_bytes"].items()
+    assert len(harness.json_lines(done.stdout)) == lives
+    recording = recording_of(directory)
+    assert recording.identity[stacks.PYTHON_DOMAIN] == ["hooked"]
+    assert recording.identity[stacks.PYTHON_WALK] == ["full"]
+    if lives == 1:
+        seen = sum(block.size == size and recording.domain(block.stack) == PYTHON
+                   and "site_held_bytes" in [name for name, _, _ in recording.stack(block.stack).python]
+                   for block in recording.live)
+        p = estimator.probability(size, interval)
+        assert abs(seen - blocks * p) < 5 * (blocks * p * (1 - p)) ** 0.5  # one in two million
+
+
 SETTINGS = {  # what is set: what is to be said of the domain; None: as each version has it
     (): "hooked",
     (("PYTHONMALLOC", "pymalloc"),): "hooked",
