@@ -21,7 +21,7 @@ void Forked(pid_t child, uint64_t earliest_ticks);
 // with.
 void AboutToWait();
 
-// wait said how `child` ended: `status` as it gave it; `max_rss` in bytes, 0 unknown. The first
+// wait said how `child` ended: `status` as it gave it; `max_rss` in bytes, 0 unknown (waitid does not tell). The first
 // killed child begins a recording that was idle. Where HEAPECHO_NOTICE asks for it, one line on
 // stderr tells of a child that was killed.
 void Reaped(pid_t child, int status, uint64_t max_rss);
