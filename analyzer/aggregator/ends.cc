@@ -223,7 +223,7 @@ class Joiner {
         asked = true;
       }
     }
-    end.timed_out = ended.has_value() && (end.signal != 0 || end.exit_status != 0);
+    end.timed_out = ended.has_value();
     const auto sender = end.timed_out ? ended : SenderOf(i, end.signal);
     if (end.signal == 0 && !end.timed_out) return;
     if (!sender) return;

@@ -20,9 +20,12 @@ DEADLINE_S = 120
 class Service:
     """A running gunicorn; `environment` decides whether it records. Ends as a context."""
 
-    def __init__(self, *arguments: str, environment: dict[str, str]):
+    def __init__(self, *arguments: str, environment: dict[str, str], application: str = "leaky:application",
+                 cgroup: Path | None = None):
+        """`cgroup`: a file that takes processes into a control group."""
+        enter = ["/bin/sh", "-c", f'echo $$ > {cgroup} && exec "$@"', "sh"] if cgroup is not None else []
         self._master = subprocess.Popen(
-            [GUNICORN, "--bind", "127.0.0.1:0", "--pythonpath", WEB, *arguments, "leaky:application"],
+            [*enter, GUNICORN, "--bind", "127.0.0.1:0", "--pythonpath", WEB, *arguments, application],
             env=environment | {"PYTHONDONTWRITEBYTECODE": "1"}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.log: list[str] = []
         self.port = 0

@@ -1,48 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real OOM kill in a memory cgroup: the recording opens and shows what filled the limit."""
 
-import os
 import signal
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 import harness
 import wire
+from cgroup import limited_cgroup
 
 LIMIT = 96 << 20
-
-
-def controllers(group: Path) -> list[str]:
-    file = group / "cgroup.subtree_control"
-    return file.read_text().split() if file.exists() else []
-
-
-@contextmanager
-def limited_cgroup(limit: int):
-    """A new memory cgroup (v1, else v2) with that limit; yields the file that takes processes in."""
-    name = f"heapecho-test-{os.getpid()}"
-    v1, v2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    if (v1 / "memory.limit_in_bytes").exists():
-        group, limits, tasks = v1 / name, {"memory.limit_in_bytes": limit}, "tasks"
-    elif "memory" in controllers(v2):
-        group, limits, tasks = v2 / name, {"memory.max": limit, "memory.swap.max": 0}, "cgroup.procs"
-    else:
-        pytest.skip("no memory cgroup can be made here: no controller")
-    try:
-        group.mkdir()
-        for file, value in limits.items():
-            if (group / file).exists():
-                (group / file).write_text(str(value))
-    except OSError as error:
-        if group.exists():
-            group.rmdir()
-        pytest.skip(f"no memory cgroup can be made here: {error}")
-    try:
-        yield group / tasks
-    finally:
-        group.rmdir()
 
 
 @pytest.mark.parametrize("interval", ["auto", 65536])
