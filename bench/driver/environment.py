@@ -143,7 +143,11 @@ def progress(text: str) -> None:
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
+def report(build: Build, recordings: pathlib.Path) -> dict:
+    """What the report says of all recordings of a directory."""
+    return json.loads(output_of([build.analyzer, "report", "--json", recordings], os.environ))
+
+
 def samples_recorded(build: Build, recordings: pathlib.Path) -> int:
     """The sampled allocations in all recordings of a directory."""
-    report = json.loads(output_of([build.analyzer, "report", "--json", recordings], os.environ))
-    return sum(recording["samples"] for recording in report["recordings"])
+    return sum(recording["samples"] for recording in report(build, recordings)["recordings"])

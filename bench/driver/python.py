@@ -125,9 +125,11 @@ def _count(
             | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
         )
         if variant == environment.HEAPECHO:
-            samples = environment.samples_recorded(build, recordings)
-            if samples < _LEAST_SAMPLES:
-                raise RuntimeError(f"heapecho recorded {samples} samples: a count without a live set says nothing")
+            (recording,) = environment.report(build, recordings)["recordings"]
+            if recording["samples"] < _LEAST_SAMPLES:
+                raise RuntimeError("heapecho recorded too little: a count without a live set says nothing")
+            if recording["python"].get("domain") != "hooked":
+                raise RuntimeError(f"{interpreter}'s allocator is not hooked: {recording['python']}")
         total = re.search(r"^totals: (\d+)$", counts.read_text(), re.MULTILINE)
         if total is None or int(total[1]) == 0:
             raise RuntimeError(f"callgrind counted nothing of {domain}'s {kind} in {interpreter}")
@@ -162,8 +164,10 @@ def _scripts(
                     [interpreter, _HERE / "scripts.py", script],
                     environment.variables(build, variant, "glibc", recordings, None) | {"PYTHONHASHSEED": "0"},
                 )
-                if variant == environment.HEAPECHO and environment.samples_recorded(build, recordings) == 0:
-                    raise RuntimeError(f"heapecho recorded nothing of {script}")
+                if variant == environment.HEAPECHO:
+                    (recording,) = environment.report(build, recordings)["recordings"]
+                    if recording["domains"].get("python", {}).get("allocated", {}).get("bytes", 0) == 0:
+                        raise RuntimeError(f"heapecho recorded no small objects of {script}")
                 return float(seconds)
 
         results = environment.in_turn(
