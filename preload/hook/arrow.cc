@@ -122,7 +122,12 @@ void AddFact(const char* name, const char* state, const char* reason = "") {
   strncat(fact, state, kRoom - 1 - strlen(fact));
   strncat(fact, reason, kRoom - 1 - strlen(fact));
   g_arrows.fact_count.store(index + 1, std::memory_order_release);  // pairs with ArrowFact
-  g_state.recording.AppendIdentity(wire::IdentityKey::kArrow, fact);
+  // A forked child in which nothing has happened yet still has its parent's file; its own begins
+  // with all facts.
+  if (g_state.process.Ask() == recording::ProcessState::kOurs &&
+      !g_state.child_pending.load(kRelaxed)) {
+    g_state.recording.AppendIdentity(wire::IdentityKey::kArrow, fact);
+  }
 }
 
 void Hook(const dl_phdr_info& info, const pools::MappedFile& mapped, Met* met, size_t bank) {

@@ -82,6 +82,19 @@ def test_a_frame_of_an_unloaded_library_keeps_its_name(directory):
                 if frame["function"] == f"site_plugin_{plugin}"} == {f"plugin_{plugin}.so"}
 
 
+# What the loader finds for whom: by name alone through RPATH or RUNPATH; what an absolute path needs, for nobody.
+@pytest.mark.parametrize("opener, found", [("nothing", [0, 0]), ("runpath", [1, 0]), ("rpath", [1, 0])])
+def test_dlopen_looks_where_its_caller_s_paths_lead(opener, found, directory):
+    names = ["opened.so", harness.program("needs_opened.so"), "$ORIGIN/opened/opened.so"]
+    command = [harness.program("opens_by_caller"), harness.program(f"opener_{opener}.so"), *names]
+    without = harness.execute(command, harness.plain_environment())
+    done = harness.execute(command, harness.recording_environment(directory, 1))
+    assert (done.returncode, done.stdout, done.stderr) == (without.returncode, without.stdout, without.stderr)
+    assert done.returncode == 0
+    # $ORIGIN is the opener's folder, and without a name it is the program that is opened.
+    assert [line["found"] for line in harness.json_lines(done.stdout)] == [*found, 1, 1]
+
+
 def test_a_stack_deeper_than_is_kept_says_so(directory):
     run_both("deep_recursion", [5000], directory, interval=1)
     path = harness.only_recording(directory)
