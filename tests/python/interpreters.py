@@ -35,9 +35,10 @@ def _candidates() -> list[Path]:
     return found + [Path(path) for path in os.environ.get("HEAPECHO_TEST_PYTHONS", "").split(":") if path]
 
 
-def find() -> tuple[list[Interpreter], list[str]]:
-    """Those that the tests are for, by version; and what was left out, with the reason."""
+def find() -> tuple[list[Interpreter], list[Interpreter], list[str]]:
+    """Those that the tests are for, by version; those without a GIL; and what was left out, with the reason."""
     found: dict[Path, Interpreter] = {}
+    free_threaded_ones = []
     left_out = []
     bare = {k: v for k, v in os.environ.items() if not k.startswith("HEAPECHO_") and k != "LD_PRELOAD"}
     for path in _candidates():
@@ -50,12 +51,13 @@ def find() -> tuple[list[Interpreter], list[str]]:
         if not OLDEST <= interpreter.version[:2] <= NEWEST:
             left_out.append(f"{interpreter}: not of the versions whose frames are walked")
         elif free_threaded != "0":
-            left_out.append(f"{interpreter}: free-threaded")
+            free_threaded_ones.append(interpreter)
         else:
             # Links beside each other lead to one; a virtual environment's leads to what has other modules.
             same = path.parent.resolve() / os.path.basename(os.path.realpath(path))
             found.setdefault(same, interpreter)
-    return sorted(found.values(), key=lambda interpreter: (interpreter.version, str(interpreter.path))), left_out
+    ordered = sorted(found.values(), key=lambda interpreter: (interpreter.version, str(interpreter.path)))
+    return ordered, free_threaded_ones, left_out
 
 
-FOUND, LEFT_OUT = find()
+FOUND, FREE_THREADED, LEFT_OUT = find()
