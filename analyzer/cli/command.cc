@@ -54,8 +54,9 @@ int Show(const std::string& text) {
 
 const std::vector<Command>& Commands() {
   static const auto& commands = *new std::vector<Command>{
-      RunCommand(),  ReportCommand(), WorkersCommand(), FlamegraphCommand(), ExportCommand(),
-      DiffCommand(), CheckCommand(),  DumpCommand(),    DoctorCommand()};
+      RunCommand(),   ReportCommand(),     WorkersCommand(), TimelineCommand(),
+      TopCommand(),   FlamegraphCommand(), ExportCommand(),  DiffCommand(),
+      CheckCommand(), DumpCommand(),       DoctorCommand()};
   return commands;
 }
 

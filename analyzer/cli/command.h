@@ -30,6 +30,8 @@ Command ReportCommand();
 Command WorkersCommand();
 Command FlamegraphCommand();
 Command ExportCommand();
+Command TimelineCommand();
+Command TopCommand();
 Command DiffCommand();
 Command CheckCommand();
 Command DumpCommand();

@@ -153,24 +153,22 @@ absl::StatusOr<ProfileRequest> ParseProfileRequest(const Arguments& arguments) {
   return request;
 }
 
-absl::StatusOr<model::Report> LoadReport(const ProfileRequest& request) {
-  const absl::StatusOr<std::vector<std::string>> files = reader::FindRecordings(request.paths);
+absl::StatusOr<std::vector<std::string>> ReadEach(
+    const std::vector<std::string>& paths, reader::Events events, Progress* progress,
+    absl::FunctionRef<void(model::Recording, model::ProcessState)> visit) {
+  const absl::StatusOr<std::vector<std::string>> files = reader::FindRecordings(paths);
   if (!files.ok()) {
-    const bool all_there = std::all_of(request.paths.begin(), request.paths.end(), IsDirectory);
+    const bool all_there = std::all_of(paths.begin(), paths.end(), IsDirectory);
     if (absl::IsNotFound(files.status()) && all_there) return files.status();
     return absl::InvalidArgumentError(files.status().message());
   }
-  Progress progress;
-  aggregator::Aggregator aggregator(request.options);
-  const reader::Events events =
-      aggregator::NeedsEvents(request.options) ? reader::Events::kKeep : reader::Events::kCheck;
   std::vector<std::string> unreadable;
   for (size_t i = 0; i < files->size(); ++i) {
-    progress.Show("reading recording", i + 1, files->size());
+    progress->Show("reading recording", i + 1, files->size());
     absl::StatusOr<model::Recording> recording = reader::ReadRecording((*files)[i], events);
     if (recording.ok()) {
       const model::ProcessState state = reader::StateOf(*recording);
-      aggregator.Add(*std::move(recording), state);
+      visit(*std::move(recording), state);
     } else {
       unreadable.emplace_back(recording.status().message());
     }
@@ -180,6 +178,24 @@ absl::StatusOr<model::Report> LoadReport(const ProfileRequest& request) {
         unreadable.size() == 1 ? "" : absl::StrCat(" (and ", unreadable.size() - 1, " more)");
     return absl::InvalidArgumentError(absl::StrCat(unreadable.front(), others));
   }
+  progress->Clear();
+  for (std::string& text : unreadable) {
+    absl::StrAppend(&text, "; it is left out");
+    Warn(text);
+  }
+  return unreadable;
+}
+
+absl::StatusOr<model::Report> LoadReport(const ProfileRequest& request) {
+  Progress progress;
+  aggregator::Aggregator aggregator(request.options);
+  const absl::StatusOr<std::vector<std::string>> left_out = ReadEach(
+      request.paths,
+      aggregator::NeedsEvents(request.options) ? reader::Events::kKeep : reader::Events::kCheck,
+      &progress, [&](model::Recording recording, model::ProcessState state) {
+        aggregator.Add(std::move(recording), state);
+      });
+  if (!left_out.ok()) return left_out.status();
   const std::unique_ptr<symbolizer::Symbolizer> symbolizer =
       symbolizer::MakeElfSymbolizer({.sysroot = request.sysroot});
   model::Report report = aggregator.Finish(
@@ -191,10 +207,7 @@ absl::StatusOr<model::Report> LoadReport(const ProfileRequest& request) {
         progress.Show("naming the functions of module", done, total);
       });
   progress.Clear();
-  for (const std::string& text : unreadable) {
-    Warn(absl::StrCat(text, "; it is left out"));
-    report.profile.warnings.push_back(absl::StrCat(text, "; it is left out"));
-  }
+  for (const std::string& text : *left_out) report.profile.warnings.push_back(text);
   for (std::string& warning : symbolizer->Warnings()) {
     report.profile.warnings.push_back(std::move(warning));
   }

@@ -7,12 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "analyzer/aggregator/aggregator.h"
 #include "analyzer/cli/arguments.h"
 #include "analyzer/cli/console.h"
 #include "analyzer/model/report.h"
+#include "analyzer/reader/reader.h"
 
 namespace heapecho::cli {
 
@@ -28,6 +30,13 @@ std::vector<Option> WithProfileOptions(std::vector<Option> own);
 
 // Errors name the option and its value.
 absl::StatusOr<ProfileRequest> ParseProfileRequest(const Arguments& arguments);
+
+// Hands over each recording that the paths name, and whether its process runs. One that cannot be
+// read is a warning on stderr, and a sentence in the result, as long as another one can. Errors as
+// LoadReport's.
+absl::StatusOr<std::vector<std::string>> ReadEach(
+    const std::vector<std::string>& paths, reader::Events events, Progress* progress,
+    absl::FunctionRef<void(model::Recording recording, model::ProcessState state)> visit);
 
 // Reads and merges the recordings. One that cannot be read is a warning, on stderr and in the
 // profile's warnings, as long as another one can. Errors: NotFound, the directory is there and

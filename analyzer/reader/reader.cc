@@ -105,6 +105,27 @@ absl::StatusOr<model::Recording> ReadRecording(const std::string& path, Events e
   return Parse(**source, path, events);
 }
 
+absl::StatusOr<model::Recording> ReadHead(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<Source>> source = OpenFile(path);
+  if (!source.ok()) return source.status();
+  wire::FileHeader header;
+  if (absl::Status status = LoadHeader(**source, path, &header); !status.ok()) return status;
+  model::Recording recording;
+  Complaints complaints;
+  recording.file = path;
+  recording.file_bytes = (*source)->size();
+  recording.disk_bytes = (*source)->disk_bytes();
+  CheckStaticWords(header, **source, complaints);
+  ReadHeader(header, recording, complaints);
+  const Sections sections(header, **source, complaints);
+  ReadIdentity(**source, sections.Find(SectionKind::kIdentity), recording, complaints);
+  ReadCounters(**source, sections.Find(SectionKind::kCounters), recording, complaints);
+  recording.native_nodes.resize(1);
+  recording.stacks.resize(1);
+  recording.warnings = complaints.Take();
+  return recording;
+}
+
 absl::StatusOr<model::Recording> ParseRecording(absl::Span<const uint8_t> bytes,
                                                 const std::string& name, Events events) {
   return Parse(*MemorySource(bytes), name, events);

@@ -27,7 +27,11 @@ enum class Events { kKeep, kCheck };
 absl::StatusOr<model::Recording> ReadRecording(const std::string& path,
                                                Events events = Events::kKeep);
 
-// The same from memory; `name` stands for the path in the result and in errors.
+// What its first page, its identity and its counters say: who wrote it, and the process's totals
+// now. A few small reads, whatever the recording's size. Errors as ReadRecording's.
+absl::StatusOr<model::Recording> ReadHead(const std::string& path);
+
+// ReadRecording from memory; `name` stands for the path in the result and in errors.
 absl::StatusOr<model::Recording> ParseRecording(absl::Span<const uint8_t> bytes,
                                                 const std::string& name,
                                                 Events events = Events::kKeep);

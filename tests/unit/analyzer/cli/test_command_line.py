@@ -23,7 +23,7 @@ def test_the_version_and_the_help_are_on_stdout():
     assert version.returncode == 0 and version.stdout.startswith("heapecho ") and version.stderr == ""
     help_text = heapecho("help")
     assert help_text.returncode == 0
-    for command in ("run", "report", "flamegraph", "export", "diff", "check", "dump", "doctor"):
+    for command in ("run", "report", "timeline", "top", "flamegraph", "export", "diff", "check", "dump", "doctor"):
         assert f"\n  {command} " in help_text.stdout
         by_help, by_option = heapecho("help", command), heapecho(command, "--help")
         assert by_help.returncode == 0 and by_help.stdout.startswith(f"usage: heapecho {command} ")
