@@ -19,6 +19,11 @@ namespace {
 // The kernel keeps this many characters of a name.
 constexpr size_t kKernelName = 15;
 
+// A function that so large a part of a pool's samples are of is what the pool is for; callbacks and
+// the like are not.
+constexpr uint64_t kNearlyAll = 9;
+constexpr uint64_t kWhole = 10;
+
 // How a Python thread gets to its function. `function`: the last part of the qualified name; empty:
 // any.
 struct Bootstrap {
@@ -29,6 +34,7 @@ struct Bootstrap {
 constexpr Bootstrap kBootstrap[] = {
     {"/threading.py", "", ""},
     {"/concurrent/futures/thread.py", "", "ThreadPoolExecutor"},
+    {"/concurrent/futures/_base.py", "", "ThreadPoolExecutor"},
     {"/multiprocessing/pool.py", "worker", "multiprocessing.pool"},
     {"/multiprocessing/pool.py", "mapstar", "multiprocessing.pool"},
     {"/multiprocessing/pool.py", "starmapstar", "multiprocessing.pool"},
@@ -185,11 +191,22 @@ void Threads::SawStack(ThreadId id, const std::vector<const model::Frame*>& fram
 }
 
 std::vector<Threads::Group> Threads::Groups() const {
-  // Functions that the threads of a process's pool run.
-  std::map<std::pair<uint32_t, std::string>, std::set<std::string>> pools;
+  // Samples of the functions that the threads of a process's pool run.
+  std::map<std::pair<uint32_t, std::string>, std::map<std::string, uint64_t>> pools;
   for (const Thread& thread : threads_)
     for (const auto& [label, entry] : thread.entries)
-      if (!entry.pool.empty() && !label.empty()) pools[{thread.process, entry.pool}].insert(label);
+      if (!entry.pool.empty() && !label.empty())
+        pools[{thread.process, entry.pool}][label] += entry.samples;
+  const auto name_of_pool = [&](uint32_t process, const std::string& pool) {
+    const std::map<std::string, uint64_t>& functions = pools[{process, pool}];
+    uint64_t all = 0;
+    auto most = functions.begin();
+    for (auto function = functions.begin(); function != functions.end(); ++function) {
+      all += function->second;
+      if (function->second > most->second) most = function;
+    }
+    return all > 0 && most->second * kWhole >= all * kNearlyAll ? most->first : pool;
+  };
 
   std::vector<Group> groups(threads_.size());
   for (size_t i = 1; i < threads_.size(); ++i) {
@@ -209,11 +226,8 @@ std::vector<Threads::Group> Threads::Groups() const {
           std::max_element(thread.entries.begin(), thread.entries.end(),
                            [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
       if (best == thread.entries.end()) continue;
-      key = best->first;
-      const auto pool = pools.find({thread.process, best->second.pool});
-      if (!best->second.pool.empty() &&
-          (key.empty() || (pool != pools.end() && pool->second.size() > 1)))
-        key = best->second.pool;
+      const std::string& pool = best->second.pool;
+      key = pool.empty() ? best->first : name_of_pool(thread.process, pool);
     }
   }
   return groups;

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // What threads are called in a profile, so that a person sees which kind of thread holds memory:
 // those of one process that do the same work are one group with a count, "worker_loop (tasks.py),
-// 40 threads".
+// 40 threads". A thread is known by the first of these that says something:
 //
-// A thread is known by the first of these that says something:
-//   the main thread      "main thread"
-//   the kernel's name    unless it is the process's, or one of those that threading makes up
-//   ("Thread-3 (work"); what
-//                        differs by a number at the end is one group, "worker-N"
-//   its entry function   of its stacks: the outermost Python function below the bootstrap of
-//   threading, concurrent.futures
-//                        and multiprocessing's pool; the outermost native one below the C library's
-//                        and the C++ library's. Of threads of a pool that run several functions it
-//                        is the pool.
+// - that it is the main thread;
+// - the kernel's name for it, unless that is the process's, or one that threading makes up
+// ("Thread-3
+//   (work"). Names that differ by a number at the end are one group, "worker-N";
+// - its entry function, read off its stacks: the outermost Python function below the bootstrap of
+//   threading, concurrent.futures and multiprocessing's pool, or the outermost native one below
+//   that of the C and the C++ library. The threads of a pool go by the function that nine tenths of
+//   the pool's samples are of, and where there is none by the pool.
+//
 // A group of one names its thread, so that --where thread=N can follow.
 #pragma once
 

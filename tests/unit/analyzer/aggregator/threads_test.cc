@@ -118,9 +118,27 @@ TEST_F(ThreadNames, OfAPoolAreTheFunctionThatAllItsThreadsRun) {
   See(101, {kBootstrap, kRun, kPool, kItem, {"ThreadWorker.handle", "gthread.py"}});
   See(102, {kBootstrap, kRun, kPool, kItem, {"ThreadWorker.handle", "gthread.py"}});
   See(103, {kBootstrap, kRun, kPool});  // waiting for work
-  EXPECT_THAT(Names(), ElementsAre("ThreadWorker.handle (gthread.py), 2 threads",
-                                   "ThreadWorker.handle (gthread.py), 2 threads",
-                                   "ThreadPoolExecutor, thread 103"));
+  EXPECT_THAT(Names(), ::testing::Each("ThreadWorker.handle (gthread.py), 3 threads"));
+}
+
+TEST_F(ThreadNames, OfAPoolAreWhatNineTenthsOfItsSamplesAreOf) {
+  const Stack handle = {kBootstrap, kRun, kPool, kItem, {"ThreadWorker.handle", "gthread.py"}};
+  const Stack callback = {kBootstrap,
+                          kRun,
+                          kPool,
+                          kItem,
+                          {"Future.set_result", "/concurrent/futures/_base.py"},
+                          {"ThreadWorker.finish", "gthread.py"}};
+  See(101, handle, 90);
+  See(102, callback, 10);
+  EXPECT_THAT(Names(), ::testing::Each("ThreadWorker.handle (gthread.py), 2 threads"));
+  See(102, callback, 1);
+  EXPECT_THAT(Names(), ::testing::Each("ThreadPoolExecutor, 2 threads"));
+}
+
+TEST_F(ThreadNames, OfAPoolThatOnlyWaitsAreThePools) {
+  See(101, {kBootstrap, kRun, kPool});
+  EXPECT_THAT(Names(), ElementsAre("ThreadPoolExecutor, thread 101"));
 }
 
 TEST_F(ThreadNames, OfAPoolThatRunsSeveralFunctionsAreThePools) {
