@@ -106,8 +106,10 @@ uint64_t MonotonicOf(const model::Recording& recording, const MomentSpec& spec) 
     if (absl::FromUnixNanos(static_cast<int64_t>(point.realtime_ns)) > time) break;
     offset = static_cast<int64_t>(point.realtime_ns - point.time_ns);
   }
-  const int64_t monotonic = absl::ToUnixNanos(time) - offset;
-  return monotonic < 0 ? 0 : static_cast<uint64_t>(monotonic);
+  const absl::Duration monotonic = time - absl::FromUnixNanos(offset);
+  return monotonic < absl::ZeroDuration()
+             ? 0
+             : static_cast<uint64_t>(absl::ToInt64Nanoseconds(monotonic));
 }
 
 LiveMoment LiveAt(const model::Recording& recording, uint64_t at_ns) {
@@ -154,7 +156,8 @@ Growth GrowthSince(const model::Recording& recording, uint64_t from_ns) {
     point = nullptr;
   }
   growth.from_point = point != nullptr;
-  growth.from_ns = point != nullptr ? point->time_ns : recording.process_start_ns;
+  growth.from_ns =
+      std::min(point != nullptr ? point->time_ns : recording.process_start_ns, growth.to_ns);
   growth.stacks.resize(recording.stacks.size());
   std::vector<Estimate> stayed(recording.stacks.size());
   for (const model::LiveBlock& block : recording.live_blocks) {

@@ -44,13 +44,15 @@ std::string Known(uint64_t bytes) {
   return bytes == 0 ? "" : HumanBytes(static_cast<double>(bytes));
 }
 
+constexpr size_t kLongestArgument = 32;
+
 // What the program is called, as `ps` would show it: the last part of its executable's path, and
-// the first argument that is no option.
+// the first argument that is no option, as far as there is room for it.
 std::string NameOf(const model::Identity& identity) {
   std::string name = BaseName(identity.executable);
   for (size_t i = 1; i < identity.command.size(); ++i) {
     if (identity.command[i].empty() || identity.command[i][0] == '-') continue;
-    return absl::StrCat(name, " ", BaseName(identity.command[i]));
+    return absl::StrCat(name, " ", BaseName(identity.command[i]).substr(0, kLongestArgument));
   }
   return name;
 }

@@ -6,10 +6,25 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
 from driver import environment, figures
+
+# A directory that many short-lived workers wrote to, and processes that run in it while somebody watches.
+_MANY = 200
+_MANY_BLOCKS = 5_000
+_MANY_STACKS = 8_000
+_RUNNING = 8
+_WATCHED_S = 20
+_RUNNING_PROGRAM = """
+import time
+kept = [bytearray(3000) for _ in range(1000)]
+while True:
+    passing = [bytes(100000) for _ in range(50)]
+    time.sleep(0.2)
+"""
 
 # A service of pre-forked workers, each with a well-filled recording.
 _WORKERS = 32
@@ -21,7 +36,8 @@ _THREADS = 4
 def measure(
     build: environment.Build, rounds: int, parent: pathlib.Path | None
 ) -> list[figures.Figure]:
-    """Figures analyzer.report.seconds and analyzer.report.memory, and analyzer.READER_BENCHMARK in ms.
+    """Figures analyzer.report.seconds and analyzer.report.memory, those of _directory, and
+    analyzer.READER_BENCHMARK in ms.
 
     The first is the elapsed time of `heapecho report` over all workers' recordings, the second its peak
     resident memory as a multiple of the largest recording's bytes on disk.
@@ -59,7 +75,62 @@ def measure(
             {"largest_mib": largest_kib / 1024},
         ),
     ]
-    return found + _reader(build, rounds)
+    return found + _directory(build, rounds, parent) + _reader(build, rounds)
+
+
+def _directory(
+    build: environment.Build, rounds: int, parent: pathlib.Path | None
+) -> list[figures.Figure]:
+    """analyzer.directory.seconds: of the report of a directory with many recordings.
+    analyzer.top.cpu: CPU time of `heapecho top` over that directory as a share of one core, in %."""
+    with environment.recordings_directory(parent) as recordings:
+        recorded = environment.variables(
+            build, environment.HEAPECHO, "glibc", recordings, environment.EVERYTHING
+        )
+        for number in range(_MANY):
+            environment.progress(f"analyzer: recording {number + 1} of {_MANY}")
+            environment.output_of(
+                [build.program("own_memory"), str(_MANY_BLOCKS), str(_MANY_STACKS), "2"], recorded
+            )
+        reports = environment.in_turn(
+            rounds, ("report",), lambda _: _report(build, recordings), "analyzer: directory"
+        )
+        running = [
+            subprocess.Popen([sys.executable, "-c", _RUNNING_PROGRAM], env=recorded)
+            for _ in range(_RUNNING)
+        ]
+        try:
+            shares = [_watch(build, recordings) for _ in range(rounds)]
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
+    seconds, cpu_seconds, _ = zip(*(each["report"] for each in reports))
+    return [
+        figures.over_rounds(
+            "analyzer.directory.seconds", "s", seconds, {"cpu_s": statistics.median(cpu_seconds)}
+        ),
+        figures.over_rounds("analyzer.top.cpu", "%", shares),
+    ]
+
+
+def _watch(build: environment.Build, recordings: pathlib.Path) -> float:
+    """CPU time of `heapecho top`, start and first look included, in % of the time that it ran."""
+    with tempfile.TemporaryFile() as page:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [build.analyzer, "top", recordings], stdin=subprocess.DEVNULL, stdout=page
+        )
+        time.sleep(_WATCHED_S)
+        process.terminate()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        page.seek(0)
+        looks = page.read().count(b"heapecho: ")
+    if process.returncode != 0 or looks < _WATCHED_S / 2:
+        raise RuntimeError(f"heapecho top: status {process.returncode}, {looks} looks")
+    return 100 * (usage.ru_utime + usage.ru_stime) / seconds
 
 
 def _report(build: environment.Build, recordings: pathlib.Path) -> tuple[float, float, int]:

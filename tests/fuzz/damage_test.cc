@@ -43,6 +43,19 @@ TEST(DamagedRecording, OfPythonWithFlippedBitsGivesARecordingOrAClearError) {
   EXPECT_GT(exerciser.different(), rounds / 4);
 }
 
+TEST(DamagedRecording, OfAHistoryWithFlippedBitsGivesARecordingOrAClearError) {
+  const std::vector<uint8_t> whole = HistoryRecording().Build();
+  Exerciser exerciser;
+  EXPECT_EQ(exerciser.Run(whole), "");
+  const uint64_t rounds = Rounds();
+  for (uint64_t seed = 0; seed < rounds; ++seed) {
+    std::vector<uint8_t> bytes = whole;
+    Mutator(seed).Damage(bytes);
+    ASSERT_EQ(exerciser.Run(bytes), "") << "seed " << seed;
+  }
+  EXPECT_GT(exerciser.different(), rounds / 4);
+}
+
 TEST(DamagedRecording, CutAtAnyByteGivesARecordingOrAClearError) {
   const std::vector<uint8_t> whole = SmallRecording().Build();
   Exerciser exerciser;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "analyzer/aggregator/aggregator.h"
+#include "analyzer/aggregator/timeline.h"
 #include "analyzer/model/profile.h"
 #include "analyzer/model/recording.h"
 #include "analyzer/model/report.h"
@@ -18,6 +19,7 @@
 #include "analyzer/output/flamegraph.h"
 #include "analyzer/output/folded.h"
 #include "analyzer/output/report.h"
+#include "analyzer/output/timeline.h"
 #include "analyzer/reader/reader.h"
 #include "analyzer/symbolizer/python_lines.h"
 
@@ -62,9 +64,11 @@ size_t Fingerprint(model::Recording& recording) {
 
 void WriteOutputs(const model::Recording& recording) {
   for (const model::Value value :
-       {model::Value::kLive, model::Value::kAllocated, model::Value::kPeak}) {
+       {model::Value::kLive, model::Value::kAllocated, model::Value::kPeak, model::Value::kGrown,
+        model::Value::kLast}) {
     aggregator::Options options;
     options.value = value;
+    if (value == model::Value::kGrown) options.since = *aggregator::ParseMoment("1s");
     if (value == model::Value::kLive) options.by = aggregator::By::kThread;
     if (value == model::Value::kAllocated) options.by = aggregator::By::kView;
     if (value == model::Value::kPeak) {
@@ -82,6 +86,20 @@ void WriteOutputs(const model::Recording& recording) {
     output::ReportText(report);
     output::ReportJson(report);
   }
+  for (const char* moment : {"0s", "250m", "00:00:01", "2025-01-01 00:00:01.3"}) {
+    aggregator::Options options;
+    options.at = *aggregator::ParseMoment(moment);
+    options.at_text = moment;
+    aggregator::Aggregator aggregator(options);
+    aggregator.Add(recording, model::ProcessState::kUnknown);
+    output::ReportText(aggregator.Finish(NameByAddress, symbolizer::PythonLines));
+  }
+  aggregator::TimelineBuilder builder(8, {});
+  builder.Add(recording, model::ProcessState::kUnknown);
+  const model::Timeline timeline = builder.Finish(NameByAddress, symbolizer::PythonLines);
+  output::TimelineText(timeline);
+  output::TimelineCsv(timeline);
+  output::TimelineHtml(timeline);
 }
 
 }  // namespace

@@ -66,6 +66,28 @@ void Mutator::Damage(std::vector<uint8_t>& bytes) {
   if (way % 2 == 1) Reseal(bytes);
 }
 
+namespace {
+
+void SealHistory(uint8_t* begin, uint64_t size, uint64_t slot_size) {
+  if (slot_size < sizeof(wire::HistoryPoint)) return;
+  const uint64_t room = (slot_size - sizeof(wire::HistoryPoint)) / sizeof(wire::HistoryStack);
+  for (uint64_t slot = 0; (slot + 1) * slot_size <= size; ++slot) {
+    uint8_t* const at = begin + slot * slot_size;
+    if (!HasContent(at, sizeof(wire::HistoryPoint))) continue;
+    wire::HistoryPoint point;
+    std::memcpy(&point, at, sizeof point);
+    if (point.stack_count > room) continue;
+    std::vector<wire::HistoryStack> stacks(point.stack_count);
+    std::memcpy(stacks.data(), at + sizeof point, stacks.size() * sizeof(wire::HistoryStack));
+    for (wire::HistoryCover& cover : point.covers)
+      cover.check = wire::CheckOf(cover, point.time_ns);
+    point.check = wire::HistoryCheck(point, stacks.data(), slot);
+    std::memcpy(at, &point, sizeof point);
+  }
+}
+
+}  // namespace
+
 void Reseal(std::vector<uint8_t>& bytes) {
   wire::FileHeader header;
   if (bytes.size() < sizeof header) return;
@@ -86,6 +108,8 @@ void Reseal(std::vector<uint8_t>& bytes) {
         if (HasContent(record, sizeof(wire::LiveRecord)))
           SealRecord<wire::LiveRecord>(record, slot);
       }
+    } else if (section.kind == static_cast<uint32_t>(wire::SectionKind::kHistory)) {
+      SealHistory(begin, size, section.record_size);
     } else if (section.kind == static_cast<uint32_t>(wire::SectionKind::kEvents)) {
       const uint64_t block_size = section.record_size;
       if (block_size < sizeof(wire::BlockHeader)) continue;

@@ -406,6 +406,28 @@ void RecordingBuilder::AddSection(uint32_t kind, uint32_t record_size, std::stri
   extra_.push_back({kind, record_size, std::string(bytes), committed});
 }
 
+void RecordingBuilder::AddHistory(std::vector<HistoryEntry> entries, uint32_t room) {
+  std::string bytes;
+  for (size_t slot = 0; slot < entries.size(); ++slot) {
+    auto& [point, stacks] = entries[slot];
+    Require(stacks.size() <= room, "more stacks than there is room for");
+    point.stack_count = static_cast<uint32_t>(stacks.size());
+    wire::HistoryCover& cover = point.covers[0];
+    if (cover.merged == 0) {
+      cover.from_ns = point.time_ns;
+      cover.merged = 1;
+    }
+    if (cover.check == 0) cover.check = wire::CheckOf(cover, point.time_ns);
+    point.check = wire::HistoryCheck(point, stacks.data(), slot);
+    stacks.resize(room);
+    bytes += BytesOf(point);
+    for (const wire::HistoryStack& stack : stacks) bytes += BytesOf(stack);
+  }
+  AddSection(static_cast<uint32_t>(SectionKind::kHistory),
+             static_cast<uint32_t>(sizeof(wire::HistoryPoint) + room * sizeof(wire::HistoryStack)),
+             bytes, entries.size());
+}
+
 void RecordingBuilder::PutThread(uint32_t id, uint32_t ordinal, uint64_t first_seen_ns,
                                  std::string_view name) {
   wire::ThreadRecord& record = threads_.emplace_back();

@@ -110,6 +110,13 @@ class RecordingBuilder {
   // --- the file's shape. Reserve: at least so many bytes for a section (a hole beyond its
   // contents).
   void Reserve(wire::SectionKind kind, uint64_t bytes);
+  // A section of points of the history with room for `room` stacks each; checks and stack counts are
+  // made right, covers that have no check too.
+  struct HistoryEntry {
+    wire::HistoryPoint point{};
+    std::vector<wire::HistoryStack> stacks{};
+  };
+  void AddHistory(std::vector<HistoryEntry> entries, uint32_t room);
   // A section of a kind of one's own choice, written as it is.
   void AddSection(uint32_t kind, uint32_t record_size, std::string_view bytes, uint64_t committed);
 

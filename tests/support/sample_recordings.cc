@@ -54,6 +54,31 @@ RecordingBuilder SmallRecording() {
   return builder;
 }
 
+RecordingBuilder HistoryRecording() {
+  RecordingBuilder builder = SmallRecording();
+  const auto point = [](uint64_t time_ns, uint64_t live) {
+    wire::HistoryPoint made = {};
+    made.time_ns = made.boottime_ns = time_ns;
+    made.realtime_ns = 1'735'689'600'000'000'000 + time_ns;
+    made.rss_anon = live * 2;
+    made.live_bytes = made.domain_live[0] = live * wire::kFixedPointOne;
+    made.live_variance = 1e9;
+    made.flags = wire::kHistoryRssKnown;
+    made.threads = 2;
+    return made;
+  };
+  wire::HistoryPoint merged = point(1'250'000'000, 1'500'000);
+  merged.covers[0].from_ns = 1'050'000'000;
+  merged.covers[0].merged = 3;
+  merged.covers[0].rss_most = 4'000'000;
+  builder.AddHistory({{merged, {{1, 5e8F, 1'400'000 * 256}}},
+                      {point(1'100'000'000, 1 << 20), {{1, 0, (1 << 20) * 256}}},
+                      {point(1'450'000'000, 1'800'000),
+                       {{1, 5e8F, 1'200'000 * 256}, {2, 1e9F, 300'000 * 256}, {77, 0, 256}}}},
+                     4);
+  return builder;
+}
+
 RecordingBuilder TinyRecording() {
   RecordingBuilder builder;
   builder.AddIdentity(wire::IdentityKey::kHost, "web-1");

@@ -13,6 +13,10 @@ namespace heapecho::testing {
 // identity.
 RecordingBuilder SmallRecording();
 
+// SmallRecording with a history: three points, one of which stands for several, the last one with
+// stacks that hold and one that is not there.
+RecordingBuilder HistoryRecording();
+
 // The example of preload/wire/FORMAT.md: one module, one stack of two frames, one block, still
 // live.
 RecordingBuilder TinyRecording();

@@ -450,5 +450,22 @@ TEST(Reader, ReadsARecordingWithoutThreads) {
   EXPECT_EQ(recording.threads_at_most, 0U);
 }
 
+TEST(ReadHistory, PutsPointsInOrderAndLeavesOutWhatWasMergedIntoALaterOne) {
+  const model::Recording recording = Parse(heapecho::testing::HistoryRecording());
+  EXPECT_EQ(recording.CheckValid(), "");
+  ASSERT_EQ(recording.history.size(), 2u);
+  const model::HistoryPoint& merged = recording.history[0];
+  EXPECT_EQ(merged.time_ns, 1'250'000'000u);
+  // The point at 1.1 s lies in the time that this one covers: a kill left it there.
+  EXPECT_EQ(merged.from_ns, 1'050'000'000u);
+  EXPECT_EQ(merged.merged, 3u);
+  EXPECT_EQ(merged.rss_most, 4'000'000u);
+  // A stack that is not there is told, and what it held counts as unlisted.
+  const model::HistoryPoint& last = recording.history[1];
+  EXPECT_EQ(last.stacks.size(), 2u);
+  EXPECT_EQ(last.unlisted_live, 1);
+  EXPECT_THAT(recording.warnings, ElementsAre(::testing::HasSubstr("name a stack that is not there")));
+}
+
 }  // namespace
 }  // namespace heapecho::reader

@@ -53,6 +53,14 @@ TEST(TopText, NamesTheProgramAndItsFirstArgumentThatIsNoOption) {
               HasSubstr("python3 app.py"));
 }
 
+TEST(TopText, CutsAnArgumentThatIsAWholeProgram) {
+  TopProcess process = Process(1, 1, 1, 1);
+  process.recording.identity.command = {"python3", "-c", std::string(500, 'x')};
+  const std::string text = TopText({process}, TopSort::kLive, absl::Now());
+  EXPECT_THAT(text, HasSubstr("python3 " + std::string(32, 'x') + " "));
+  EXPECT_THAT(text, Not(HasSubstr(std::string(33, 'x'))));
+}
+
 TEST(TopText, ShowsRatesOnlyWhereThereWasALookBefore) {
   TopProcess process = Process(1, 1, 1, 2048);
   EXPECT_THAT(TopText({process}, TopSort::kLive, absl::Now()), HasSubstr("+2.00 KiB/s"));
