@@ -12,10 +12,11 @@ from driver import environment, figures
 
 _HERE = pathlib.Path(__file__).resolve().parents[1] / "python"
 
-PARTS = ("instructions", "walk", "scripts")
+PARTS = ("instructions", "walk", "tasks", "scripts")
 
 FRAMES = 25
 _BATCHES = 4000
+_TASK_BATCHES = 100
 
 # Few enough that none of them is sampled, and exact all the same: what a run costs beside its pairs is the same
 # with and without.
@@ -31,7 +32,7 @@ _SCRIPTS = ("json", "lists", "dicts", "classes")
 def measure(
     build: environment.Build, rounds: int, only: str | None, parent: pathlib.Path | None
 ) -> list[figures.Figure]:
-    """Figures python.walk.…, python.instructions.… and python.scripts.…, see bench/README.md; `only`: one of PARTS.
+    """Figures python.walk.…, python.instructions.…, python.task.… and python.scripts.…, see bench/README.md; `only`: one of PARTS.
 
     Raises:
         environment.Unmeasurable: an interpreter, valgrind, a program or a library is missing.
@@ -45,6 +46,8 @@ def measure(
             found += _instructions(build, interpreter, version, calls, parent)
         if only in (None, "walk"):
             found.append(_walk(build, interpreter, version, rounds))
+    if only in (None, "tasks"):
+        found.append(_tasks(build, interpreters()[0], rounds, parent))
     if only in (None, "scripts"):
         found += _scripts(build, interpreters()[0], rounds, parent)
     return found
@@ -149,6 +152,33 @@ def _walk(build: environment.Build, interpreter: pathlib.Path, version: str, rou
         "ns",
         [each["median"] for each in results],
         {"p99_ns": max(each["p99"] for each in results)},
+    )
+
+
+def _tasks(
+    build: environment.Build, interpreter: pathlib.Path, rounds: int, parent: pathlib.Path | None
+) -> figures.Figure:
+    """What following a task to who handed it over adds to handing it over."""
+    library = build.program("libbench_arrow_like.so")
+
+    def run(arrow: str) -> float:
+        with environment.recordings_directory(parent) as recordings:
+            output = environment.output_of(
+                [interpreter, _HERE / "tasks.py", library, FRAMES, _TASK_BATCHES],
+                environment.variables(build, environment.HEAPECHO, "glibc", recordings, None) | {"HEAPECHO_ARROW": arrow},
+            )
+            (recording,) = environment.report(build, recordings)["recordings"]
+            said = recording["arrow"][0]["state"]
+            if (said == "recorded") != (arrow == "auto") or recording["drops"]["tasks_not_followed"] != 0:
+                raise RuntimeError(f"heapecho did not follow the tasks: {said}")
+            return json.loads(output)["median"]
+
+    results = environment.in_turn(rounds, ("auto", "pools"), run, "tasks handed over")
+    return figures.over_rounds(
+        f"python.task.{FRAMES}.followed_over_not",
+        "ns",
+        [each["auto"] - each["pools"] for each in results],
+        {"not_ns": sorted(each["pools"] for each in results)[len(results) // 2]},
     )
 
 
