@@ -307,7 +307,7 @@ void ThreadPool::Work() {
       std::move(task)();
     } catch (const std::runtime_error&) {
     }
-    site_between_tasks(1000);
+    site_between_tasks(6000);
   }
 }
 
