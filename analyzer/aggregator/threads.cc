@@ -91,18 +91,17 @@ bool IsNativeBootstrap(const model::Frame& frame) {
 
 // What a process is called, as its threads inherit it: none of these tells one of them from the
 // others.
-bool IsProcessName(absl::string_view name, const model::Recording& recording) {
-  const auto is = [&](absl::string_view path) {
-    return FileName(path).substr(0, kKernelName) == name;
+std::set<std::string> ProcessNames(const model::Recording& recording) {
+  const auto kernel_name = [](const std::string& path) {
+    return std::string(FileName(path).substr(0, kKernelName));
   };
   const std::vector<std::string>& command = recording.identity.command;
-  if (is(recording.identity.executable)) return true;
+  std::set<std::string> names = {"", kernel_name(recording.identity.executable)};
   for (size_t i = 0; i < std::min<size_t>(command.size(), 2); ++i)
-    if (is(command[i])) return true;
-  return std::any_of(recording.threads.begin(), recording.threads.end(),
-                     [&](const model::Thread& thread) {
-                       return thread.id == recording.pid && thread.name == name;
-                     });
+    names.insert(kernel_name(command[i]));
+  for (const model::Thread& thread : recording.threads)
+    if (thread.id == recording.pid) names.insert(thread.name);
+  return names;
 }
 
 // "Thread-3" and "Thread-3 (work": what threading calls a thread that nobody named (the kernel
@@ -139,7 +138,9 @@ ThreadId Threads::Find(const model::Recording& recording, uint32_t process, uint
     added.process = process;
     added.id = thread;
     added.main = thread == recording.pid;
-    if (known && !IsProcessName(std::prev(after)->name, recording) &&
+    const auto [names, is_first] = process_names_.try_emplace(process);
+    if (is_first) names->second = ProcessNames(recording);
+    if (known && !names->second.contains(std::prev(after)->name) &&
         !IsMadeUp(std::prev(after)->name))
       added.name = std::prev(after)->name;
   }

@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -73,6 +74,7 @@ class Threads {
 
   std::vector<Thread> threads_ = std::vector<Thread>(1);
   std::map<std::tuple<uint32_t, uint32_t, uint64_t, bool>, uint32_t> index_;
+  std::map<uint32_t, std::set<std::string>> process_names_;  // that tell no thread from another
 };
 
 }  // namespace heapecho::aggregator

@@ -110,8 +110,13 @@ RecordingBuilder PythonRecording() {
   const uint32_t cut = builder.AddMixedStack({{app, 0x2000, true}, {app, 0x5000}},
                                              {{main, 4}, {view, 2}, {9, wire::kNoInstruction}});
   const uint32_t native = builder.AddStack({{app, 0x1000}, {app, 0x6000}});
-  builder.Allocate({.stack = whole, .address = 0x10000, .size = 4096, .time_ns = 1'200'000'000});
-  builder.Allocate({.stack = cut, .address = 0x20000, .size = 512, .time_ns = 1'300'000'000});
+  builder.PutThread(100, 0, 1'000'000'000, "app");
+  builder.PutThread(101, 1, 1'100'000'000, "worker-1");
+  builder.PutThread(101, 2, 1'250'000'000, "app");  // the id came again
+  builder.Allocate(
+      {.stack = whole, .address = 0x10000, .size = 4096, .time_ns = 1'200'000'000, .thread = 101});
+  builder.Allocate(
+      {.stack = cut, .address = 0x20000, .size = 512, .time_ns = 1'300'000'000, .thread = 101});
   builder.Allocate({.stack = native, .address = 0x30000, .size = 64, .time_ns = 1'400'000'000});
   return builder;
 }

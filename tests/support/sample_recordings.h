@@ -22,7 +22,7 @@ RecordingBuilder HistoryRecording();
 RecordingBuilder TinyRecording();
 
 // As an interpreter leaves it: two stacks that share Python frames of three kinds of line tables,
-// one with frames left over, one of code that is not listed; one stack without Python.
+// one with frames left over, one of code that is not listed; one stack without Python; three threads.
 RecordingBuilder PythonRecording();
 
 struct LargeShape {
