@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "analyzer/aggregator/moments.h"
+#include "analyzer/aggregator/thread_findings.h"
 #include "analyzer/aggregator/workers.h"
 #include "analyzer/model/signals.h"
 
@@ -190,6 +191,8 @@ std::vector<Finding> FindFindings(const model::Report& report) {
     if (auto found = TimeoutsOf(report, group)) findings.push_back(*std::move(found));
   }
   for (Finding& finding : SeveralInstances(report)) findings.push_back(std::move(finding));
+  for (Finding& finding : FindThreadFindings(report.processes))
+    findings.push_back(std::move(finding));
   std::stable_sort(findings.begin(), findings.end(),
                    [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
   return findings;

@@ -6,6 +6,7 @@
 
 #include "preload/hook/state.h"
 #include "preload/hook/thread_state.h"
+#include "preload/hook/threads.h"
 
 namespace heapecho::hook {
 
@@ -17,7 +18,13 @@ inline constexpr uint64_t kTimedEvents = 16;
 class OwnTime {
  public:
   explicit OwnTime(ThreadState& thread) {
-    if (++thread.events % kTimedEvents == 0) start_ = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
+    ++thread.events;
+    // Spread over odd and even counts: a thread that frees what it has just allocated would have
+    // its frees timed alone, or its allocations.
+    constexpr uint8_t kSpread = 167;
+    if (static_cast<uint8_t>(thread.events * kSpread) < 256 / kTimedEvents)
+      start_ = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
+    RenewThreadName(thread);
   }
   ~OwnTime() {
     if (start_ == 0) return;

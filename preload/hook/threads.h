@@ -11,9 +11,12 @@
 
 namespace heapecho::hook {
 
-// The calling thread is being sampled. Its first time it gets a record; at every 256th of its
-// events its name is asked for again, since most threads are named after they began.
+// The calling thread is being sampled: its first time it gets a record.
 void SawThread(ThreadState& thread, uint64_t now);
+
+// The calling thread had an event, of whatever kind. At every 256th its name is asked for again,
+// since most threads are named after they began.
+void RenewThreadName(const ThreadState& thread);
 
 // Remembers how many threads there are, if they are the most. One system call, of half a
 // microsecond: at each thread's first slow path, where making the thread has cost fifty times that,
