@@ -53,7 +53,9 @@ void MirrorCode() {
   }
 }
 
+// What others refer to first: a kill in the middle leaves a recording that is short, not one without names.
 void MirrorEverything(uint64_t now) {
+  stack::ForEachModule([](const stack::Module& module, void*) { ModuleSeen(module); }, nullptr);
   MirrorCode();
   for (uint32_t node = 1; node < g_state.interner.native_nodes().used(); ++node) {
     NativeNodeWritten(node);
@@ -67,7 +69,6 @@ void MirrorEverything(uint64_t now) {
     if (g_state.live.Look(slot, &block)) MirrorLiveSlot(slot);
   }
   for (uint32_t record = 0; record < g_state.thread_table.used(); ++record) ThreadWritten(record);
-  stack::ForEachModule([](const stack::Module& module, void*) { ModuleSeen(module); }, nullptr);
   for (uint32_t slot = 0; slot < recording::ChildLog::kSlots; ++slot) MirrorChild(slot);
   LookAtMemory(now);
   MirrorHeader(now);

@@ -2,8 +2,11 @@
 """How processes ended, as their parents and those who sent them signals knew; and that nobody notices being watched."""
 
 import json
+import os
+import random
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -150,3 +153,82 @@ os.execv(sys.argv[1], sys.argv[1:])
     environment = harness.recording_environment(directory, 4096, HEAPECHO_NOTICE="1", HEAPECHO_ONLY="child_ends")
     done = harness.execute(["/usr/bin/python3", "-c", script, harness.program("child_ends")], environment)
     assert done.returncode == 0
+
+
+NEVER_REAPS = """
+import os, signal
+def worker(end):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        held = bytearray(8 << 20)
+        os.write(writer, b"r")
+        end()
+    os.read(reader, 1)
+    return child
+sent = worker(signal.pause)
+os.kill(sent, signal.SIGKILL)
+fell = worker(lambda: signal.raise_signal(signal.SIGKILL))
+left = worker(lambda: os._exit(3))
+os.waitid(os.P_PID, sent, os.WEXITED | os.WNOWAIT)
+os.waitid(os.P_PID, fell, os.WEXITED | os.WNOWAIT)
+os.waitid(os.P_PID, left, os.WEXITED | os.WNOWAIT)
+print(sent, fell, left)
+"""
+
+
+def test_without_a_parents_word_the_senders_and_the_processs_own_count(directory):
+    """A parent that never reaps: it only looks, which is no reaping."""
+    done = harness.execute(["/usr/bin/python3", "-S", "-c", NEVER_REAPS], harness.recording_environment(directory, 4096))
+    assert done.returncode == 0, done.stderr
+    seen = by_pid(harness.report(directory))
+    sent, fell, left = (seen[int(pid)] for pid in done.stdout.split())
+    assert (sent["end"], sent["signal"], sent["oom_kill"]) == ("killed", signal.SIGKILL, "no")
+    assert sent["end_evidence"].startswith("its parent ") and f" {sent['ppid']} sent SIGKILL" in sent["end_evidence"]
+    assert fell["end"] == "killed" and "signal" not in fell, "nobody knows by what"
+    assert (left["end"], left["exit_status"]) == ("exited", 3)
+
+
+def test_a_clock_that_jumps_spoils_no_recording(directory):
+    jumping = harness.program("jumping_clock.so")
+    environment = harness.recording_environment(directory, 4096)
+    environment["LD_PRELOAD"] += f":{jumping}"
+    done = harness.execute([harness.program("child_ends")], environment)
+    assert done.returncode == 0, done.stderr
+    began = {wire.Recording(path).header.begin_realtime_ns // 1_000_000_000 for path in harness.recordings(directory)}
+    assert max(began) - min(began) > 300 * 86400, "the clock did jump"
+    parsed = harness.report(directory)
+    assert parsed["warnings"] == []
+    seen = by_pid(parsed)
+    for child in harness.json_lines(done.stdout):
+        row = seen[child["pid"]]
+        assert row.get("signal", 0) == child["signal"] and row.get("exit_status", -1) == child["status"], row
+    for command in ("workers", "report"):
+        shown = harness.execute([harness.COMMAND, command, directory], harness.plain_environment())
+        assert shown.returncode == 0, shown.stderr
+
+
+def test_whatever_a_kill_of_the_whole_group_interrupts_every_recording_opens(directory):
+    """It comes while a master forks under load: in the fork, in a child's first slow path, while a file begins."""
+    generator = random.Random()
+    for kill in range(60 if harness.FULL else 10):
+        folder = directory / str(kill)
+        folder.mkdir()
+        process = subprocess.Popen([harness.program("fork_under_load"), "100000"], start_new_session=True,
+                                   env=harness.recording_environment(folder, 1024), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        enough = generator.randrange(1, 20)
+        try:
+            while len(os.listdir(folder)) < enough:
+                assert process.poll() is None, process.stderr.read()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            _, errors = process.communicate()
+        assert errors == b""
+        files = harness.recordings(folder)
+        for path in files:
+            assert wire.Recording(path).broken_live == 0
+        if files:
+            parsed = harness.report(folder)
+            assert len(parsed["recordings"]) == len(files) and parsed["warnings"] == [], parsed["warnings"]
+            assert any(row["end"] == "killed" for row in parsed["recordings"])
