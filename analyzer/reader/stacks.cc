@@ -33,7 +33,7 @@ model::Stack ToStack(const wire::StackRecord& record, uint32_t peak_mark, Compla
   stack.behalf_leaf = record.behalf_leaf;
   if (record.domain <= static_cast<uint8_t>(wire::Domain::kMmap)) {
     stack.domain = static_cast<model::Domain>(record.domain);
-  } else {
+  } else if (record.domain != wire::kNoDomain) {
     complaints.Count("stacks are of an unknown domain; they count as malloc");
   }
   stack.truncated = (record.flags & wire::kStackTruncated) != 0;

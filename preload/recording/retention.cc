@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "preload/base/memory.h"
 #include "preload/base/syscalls.h"
@@ -63,7 +64,8 @@ bool EndsWith(const char* name, const char* ending) {
   return length >= ending_length && strcmp(name + length - ending_length, ending) == 0;
 }
 
-// What a process that was killed while it began its recording left behind. One takes milliseconds to begin.
+// What a process that was killed while it began its recording left behind. One takes milliseconds
+// to begin.
 void SweepIfAbandoned(int directory, const char* name) {
   constexpr uint64_t kLongAgoNs = uint64_t{600} * 1000000000;
   struct stat status;
@@ -76,9 +78,10 @@ void SweepIfAbandoned(int directory, const char* name) {
 
 void Add(int directory, const char* name, Listing& listing) {
   const size_t length = strlen(name);
-  if (EndsWith(name, ".heapecho.new")) return SweepIfAbandoned(directory, name);
-  if (!EndsWith(name, ".heapecho") || length >= sizeof File::name || listing.count == kMostFiles) return;
-  const long fd = Syscall(SYS_openat, directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+  if (!EndsWith(name, ".heapecho") || length >= sizeof File::name || listing.count == kMostFiles)
+    return;
+  const long fd =
+      Syscall(SYS_openat, directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
   struct stat status;
   if (Failed(fd)) {
     // Another user's: it counts, and is not ours to remove.
@@ -103,22 +106,41 @@ void Add(int directory, const char* name, Listing& listing) {
   if (MayBeAlive(header, listing)) {
     file.fate = Fate::kKeep;
   } else {
-    file.fate = header.process_end == static_cast<uint32_t>(wire::ProcessEnd::kRunning) ? Fate::kMayGoLast
-                                                                                        : Fate::kMayGo;
+    file.fate = header.process_end == static_cast<uint32_t>(wire::ProcessEnd::kRunning)
+                    ? Fate::kMayGoLast
+                    : Fate::kMayGo;
   }
   memcpy(file.name, name, length + 1);
 }
 
-void ListFiles(int directory, Listing& listing) {
+template <typename Visit>
+void ForEachName(int directory, Listing& listing, Visit visit) {
+  Syscall(SYS_lseek, directory, 0, SEEK_SET);
   for (;;) {
     const long bytes = Syscall(SYS_getdents64, directory, listing.entries, sizeof listing.entries);
     if (bytes <= 0) return;
     for (long at = 0; at < bytes;) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(listing.entries + at);
-      Add(directory, entry->name, listing);
+      visit(entry->name);
       at += entry->length;
     }
   }
+}
+
+// What all recordings take, without a look into them: most of the time that is all there is to
+// know.
+uint64_t DiskBytesOf(int directory, Listing& listing) {
+  uint64_t disk_bytes = 0;
+  ForEachName(directory, listing, [&](const char* name) {
+    if (EndsWith(name, ".heapecho.new")) return SweepIfAbandoned(directory, name);
+    struct stat status;
+    if (EndsWith(name, ".heapecho") &&
+        !Failed(Syscall(SYS_newfstatat, directory, name, &status, AT_SYMLINK_NOFOLLOW)) &&
+        S_ISREG(status.st_mode)) {
+      disk_bytes += static_cast<uint64_t>(status.st_blocks) * 512;
+    }
+  });
+  return disk_bytes;
 }
 
 bool IsParentOfRemaining(const Listing& listing, const File& file) {
@@ -148,12 +170,14 @@ File* OldestOf(Listing& listing, Fate fate) {
 
 bool MakeRoom(const char* directory, uint64_t keep) {
   const long fd = Syscall(SYS_openat, AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-  if (Failed(fd)) return true;  // a directory that can be written to but not listed is not ours to clean
+  if (Failed(fd))
+    return true;  // a directory that can be written to but not listed is not ours to clean
   auto* listing = static_cast<Listing*>(base::MapPrivate(sizeof(Listing), "heapecho listing"));
-  bool within = true;
-  if (listing != nullptr) {
+  const int files = static_cast<int>(fd);
+  bool within = listing == nullptr || DiskBytesOf(files, *listing) <= keep;
+  if (!within) {
     FillProcessWords(listing->self, listing->scratch);
-    ListFiles(static_cast<int>(fd), *listing);
+    ForEachName(files, *listing, [&](const char* name) { Add(files, name, *listing); });
     constexpr Fate kOrder[] = {Fate::kMayGo, Fate::kMayGoLast};
     for (Fate fate : kOrder) {
       while (listing->disk_bytes > keep) {
@@ -166,8 +190,8 @@ bool MakeRoom(const char* directory, uint64_t keep) {
       }
     }
     within = listing->disk_bytes <= keep;
-    base::Unmap(listing, sizeof(Listing));
   }
+  base::Unmap(listing, sizeof(Listing));
   Syscall(SYS_close, fd);
   return within;
 }

@@ -10,7 +10,7 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr uint64_t kSecond = 1000000000;
-constexpr uint8_t kFreeDomain = 0xff;  // a stack that is nobody's
+constexpr uint8_t kFreeDomain = wire::kNoDomain;  // a stack that is nobody's
 
 uint64_t HashFrames(const NativeFrame* frames, uint32_t count, uint64_t seed) {
   uint64_t h = seed;

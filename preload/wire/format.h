@@ -235,6 +235,7 @@ struct CodeRecord {
 };
 static_assert(sizeof(CodeRecord) == 32);
 
+inline constexpr uint8_t kNoDomain = 0xff;  // of a StackRecord that is nobody's and holds nothing
 enum class Domain : uint8_t { kMalloc = 0, kPython = 1, kArrow = 2, kMmap = 3 };
 
 inline constexpr uint32_t kUnknownStack = 0;  // samples whose stack could not be kept; counted

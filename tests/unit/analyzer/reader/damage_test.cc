@@ -272,6 +272,13 @@ TEST(DamagedStack, OfAnUnknownDomainCountsAsMalloc) {
   EXPECT_THAT(recording.warnings, ElementsAre(HasSubstr("unknown domain")));
 }
 
+TEST(DamagedStack, ThatIsNobodysIsNoDamage) {
+  // Of two threads that met a new stack at once, one's record used to be called damaged.
+  RecordingBuilder builder = OneStack();
+  builder.stack(1).domain = wire::kNoDomain;
+  EXPECT_THAT(Parse(builder).warnings, IsEmpty());
+}
+
 TEST(TornRecords, AreCountedAndLeftOut) {
   RecordingBuilder builder = OneStack();
   for (uint64_t i = 1; i <= 3; ++i) {

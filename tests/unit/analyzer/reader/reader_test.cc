@@ -131,6 +131,53 @@ TEST(Reader, ReadsProcessAndClocks) {
   EXPECT_EQ(recording.cpu_ns, 14u);
 }
 
+std::string ChildBytes(wire::ChildRecord record, uint64_t slot) {
+  record.check = wire::CheckOf(record, slot);
+  return std::string(reinterpret_cast<const char*>(&record), sizeof record);
+}
+
+TEST(Reader, ReadsHowOthersEndedInTheOrderInWhichItWasNoted) {
+  wire::ChildRecord killed = {}, exited = {}, sent = {};
+  killed.sequence = 3;
+  killed.kind = exited.kind = static_cast<uint32_t>(wire::ChildKind::kReaped);
+  killed.pid = 412;
+  killed.status = 9;
+  killed.max_rss = 1 << 20;
+  killed.time_ns = 5'000'000'000;
+  killed.oom_kills_after = 4;
+  killed.flags = wire::kOomKillsAfterKnown;
+  exited.sequence = 1;
+  exited.pid = 413;
+  exited.status = 3 << 8;
+  sent.sequence = 2;
+  sent.kind = static_cast<uint32_t>(wire::ChildKind::kSignalled);
+  sent.pid = -7;
+  sent.status = 15;
+  sent.flags = wire::kSignalFailed;
+  RecordingBuilder builder;
+  // Slot 3 was written for another place, slot 4 never.
+  builder.AddSection(static_cast<uint32_t>(wire::SectionKind::kChildren), sizeof(wire::ChildRecord),
+                     ChildBytes(killed, 0) + ChildBytes(exited, 1) + ChildBytes(sent, 2) +
+                         ChildBytes(killed, 9) + std::string(sizeof(wire::ChildRecord), '\0'),
+                     5);
+  const model::Recording recording = Parse(builder);
+  ASSERT_THAT(recording.child_ends, SizeIs(2));
+  EXPECT_EQ(recording.child_ends[0].pid, 413u);
+  EXPECT_EQ(recording.child_ends[0].exit_status, 3);
+  EXPECT_EQ(recording.child_ends[0].signal, 0);
+  EXPECT_EQ(recording.child_ends[1].signal, 9);
+  EXPECT_EQ(recording.child_ends[1].exit_status, -1);
+  EXPECT_EQ(recording.child_ends[1].max_rss, 1u << 20);
+  EXPECT_FALSE(recording.child_ends[1].oom_kills_before.has_value());
+  EXPECT_EQ(recording.child_ends[1].oom_kills_after, 4u);
+  ASSERT_THAT(recording.sent_signals, SizeIs(1));
+  EXPECT_EQ(recording.sent_signals[0].pid, -7);
+  EXPECT_TRUE(recording.sent_signals[0].failed);
+  EXPECT_EQ(recording.last_event_ns, 5'000'000'000u);
+  EXPECT_THAT(recording.warnings, SizeIs(1));
+  EXPECT_EQ(recording.CheckValid(), "");
+}
+
 TEST(Reader, ReadsHowProcessAndRecordingEnded) {
   RecordingBuilder builder;
   builder.header().process_end = static_cast<uint32_t>(wire::ProcessEnd::kExited);
