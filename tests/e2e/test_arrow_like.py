@@ -236,3 +236,11 @@ die()
     assert of(parsed, "python", "in_parent") == 5000
     assert of(parsed, "python", "in_child") == 60000
     assert of(parsed, "behalf", "in_child") == 700000
+
+
+def test_one_that_is_there_from_the_start_is_recorded(directory):
+    """As in a program that is linked to it."""
+    _, parsed = run("like = Like(paths[0])\ndef kept():\n  like.allocate(5000)\nkept()\ndie()\n", shape("plain"),
+                    directory=directory, LD_PRELOAD=f"{harness.LIBRARY}:{shape('plain')}")
+    assert states(parsed) == {"arrow_plain.so": ("recorded", None)}
+    assert of(parsed, "python", "kept") == 5000
