@@ -58,27 +58,35 @@ std::string FrameText(const model::Frame& frame) {
 }
 
 std::string StackText(const model::Profile& profile, const model::SiteGroup& group, size_t most) {
-  const std::vector<model::FrameId>& frames = profile.samples[group.sites.front().value].frames;
+  const std::vector<model::FrameId>& ids = profile.samples[group.sites.front().value].frames;
+  std::vector<const model::Frame*> frames;  // innermost first, from the group's on
+  for (auto id = std::find(ids.rbegin(), ids.rend(), group.frame); id != ids.rend(); ++id)
+    frames.push_back(&profile.frames[id->value]);
+  const auto handed_over = static_cast<size_t>(
+      std::find_if(frames.begin(), frames.end(),
+                   [](const model::Frame* frame) { return IsOnBehalf(*frame); }) -
+      frames.begin());
   std::string text;
-  size_t shown = 0;
-  for (auto frame = std::find(frames.rbegin(), frames.rend(), group.frame); frame != frames.rend();
-       ++shown) {
-    if (shown == most) {
-      absl::StrAppend(&text, "       ... ",
-                      Plural(static_cast<size_t>(frames.rend() - frame), "more caller"), "\n");
-      break;
-    }
-    const auto next = std::find_if(frame, frames.rend(), [&](model::FrameId id) {
-      return !IsSameFunction(profile.frames[id.value], profile.frames[frame->value]);
-    });
-    const bool outside = frame != frames.rbegin() && !IsOnBehalf(profile.frames[frame[-1].value]);
-    absl::StrAppend(&text, shown == 0 ? "     " : "       <- ",
-                    outside && IsOnBehalf(profile.frames[frame->value]) ? "on behalf of " : "",
-                    FrameText(profile.frames[frame->value]));
-    if (next - frame > 1) absl::StrAppend(&text, ", ", next - frame, " times");
-    absl::StrAppend(&text, "\n");
-    frame = next;
+  const auto show = [&](size_t i) {
+    size_t next = i + 1;
+    while (next < frames.size() && IsSameFunction(*frames[i], *frames[next])) ++next;
+    absl::StrAppend(&text, i == 0 ? "     " : "       <- ",
+                    i == handed_over && i != 0 ? "on behalf of " : "", FrameText(*frames[i]));
+    if (next - i > 1) absl::StrAppend(&text, ", ", next - i, " times");
+    text += '\n';
+    return next;
+  };
+  const auto leave_out = [&](size_t from, size_t to) {
+    if (from < to) absl::StrAppend(&text, "       ... ", Plural(to - from, "more caller"), "\n");
+  };
+  size_t i = 0;
+  for (size_t shown = 0; i < frames.size() && shown < most; ++shown) i = show(i);
+  // Who handed the work over is never left out.
+  if (i <= handed_over && handed_over < frames.size()) {
+    leave_out(i, handed_over);
+    i = show(handed_over);
   }
+  leave_out(i, frames.size());
   return text;
 }
 

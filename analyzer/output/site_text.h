@@ -27,7 +27,8 @@ std::string FrameText(const model::Frame& frame);
 
 // The first site of a group, a line a frame: the function that stands for the group, then at most
 // `most` - 1 of its callers. A function that calls itself, as an interpreter's loop does, is shown
-// once, where it is innermost.
+// once, where it is innermost. The frame on whose behalf another thread did it is shown in any
+// case.
 std::string StackText(const model::Profile& profile, const model::SiteGroup& group, size_t most);
 
 }  // namespace heapecho::output

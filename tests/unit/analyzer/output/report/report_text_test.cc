@@ -5,6 +5,7 @@
 #include <string>
 
 #include "analyzer/output/report.h"
+#include "analyzer/output/site_text.h"
 #include "tests/unit/analyzer/output/golden.h"
 #include "tests/unit/analyzer/output/report/reports.h"
 
@@ -55,6 +56,32 @@ TEST(ReportText, ShowsAsManyFunctionsAndFramesAsAsked) {
   EXPECT_THAT(text, HasSubstr("     shop::leak(int) (_shop.so) leak.cc:88\n"
                               "       <- _PyEval_EvalFrameDefault (python3.11), 9 times\n"
                               "       ... 1 more caller\n"));
+}
+
+TEST(ReportText, AlwaysShowsWhoHandedTheWorkOver) {
+  model::Profile profile;
+  for (const char* name : {"main", "load", "start", "work", "allocate"}) {
+    model::Frame frame;
+    frame.function = name;
+    if (profile.frames.size() < 2) frame.kind = model::Frame::Kind::kBehalf;
+    profile.frames.push_back(frame);
+  }
+  profile.samples.resize(1);
+  for (uint32_t i = 0; i < 5; ++i) profile.samples[0].frames.push_back({i});
+  model::SiteGroup group;
+  group.frame = {4};
+  group.sites = {{0}};
+  EXPECT_EQ(StackText(profile, group, 1),
+            "     allocate\n       ... 2 more callers\n       <- on behalf of load\n"
+            "       ... 1 more caller\n");
+  EXPECT_EQ(StackText(profile, group, 3),
+            "     allocate\n       <- work\n       <- start\n       <- on behalf of load\n"
+            "       ... 1 more caller\n");
+  EXPECT_EQ(StackText(profile, group, 9),
+            "     allocate\n       <- work\n       <- start\n       <- on behalf of load\n"
+            "       <- main\n");
+  group.frame = {0};
+  EXPECT_EQ(StackText(profile, group, 9), "     main\n");
 }
 
 TEST(ReportText, ShowsAFunctionThatCallsItselfOnceWhateverTheLines) {
