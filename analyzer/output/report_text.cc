@@ -74,6 +74,7 @@ std::string Processes(const model::Report& report) {
                                                  "PEAK", "ALLOCATED", "FILE"}};
   std::vector<std::pair<std::string, std::string>> commands;  // name, command line; distinct
   std::set<uint64_t> limits;
+  std::map<std::string, size_t> instances;  // processes by host and container
   std::set<std::string> directories;
   model::Estimate left_out;
   for (const model::ProcessSummary& process : report.processes) {
@@ -83,6 +84,7 @@ std::string Processes(const model::Report& report) {
         identity.container.empty()
             ? identity.host
             : absl::StrCat(identity.host, "/", identity.container.substr(0, 12));
+    ++instances[Printable(host)];
     rows.push_back(
         {Printable(process.name), absl::StrCat(recording.pid), absl::StrCat(recording.ppid),
          Printable(host), EndText(process.end), DateAndTime(LastSeenAt(recording)),
@@ -101,6 +103,15 @@ std::string Processes(const model::Report& report) {
   absl::StrAppend(&text, "\n");
   for (const auto& [name, command] : commands)
     absl::StrAppend(&text, "  ", name, ": ", command, "\n");
+  if (instances.size() > 1) {
+    absl::StrAppend(&text, "  processes by instance: ",
+                    absl::StrJoin(instances, ", ",
+                                  [](std::string* out, const auto& instance) {
+                                    absl::StrAppend(out, instance.first, " (", instance.second,
+                                                    ")");
+                                  }),
+                    "\n");
+  }
   for (const std::string& directory : directories)
     absl::StrAppend(&text, "  files in ", directory, "\n");
   for (const uint64_t limit : limits)

@@ -138,6 +138,24 @@ TEST(ReportText, NamesTheValueThatItShows) {
   EXPECT_THAT(ReportText(report), Not(HasSubstr("oldest")));
 }
 
+TEST(ReportText, ListsTheInstancesWhereThereAreSeveral) {
+  model::Report report = GunicornReport();
+  for (model::ProcessSummary& process : report.processes) process.recording.identity.container = "";
+  EXPECT_THAT(ReportText(report), Not(HasSubstr("instance")));
+  report.processes[2].recording.identity.host = "web-2";
+  EXPECT_THAT(ReportText(report), HasSubstr("\n  processes by instance: web-1 (2), web-2 (1)\n"));
+}
+
+TEST(ReportText, SaysThatAProcessWasOomKilledAsFarAsThatIsKnown) {
+  model::Report report = GunicornReport();
+  report.processes[1].end.signal = 9;
+  EXPECT_THAT(ReportText(report), HasSubstr(" killed SIGKILL "));
+  report.processes[1].end.oom_kill = model::OomKill::kLikely;
+  EXPECT_THAT(ReportText(report), HasSubstr(" probably OOM-killed "));
+  report.processes[1].end.oom_kill = model::OomKill::kYes;
+  EXPECT_THAT(ReportText(report), HasSubstr("1 OOM-killed"));
+}
+
 TEST(ReportText, SaysHowEachProcessEnded) {
   model::Report report = GunicornReport();
   EXPECT_THAT(ReportText(report), HasSubstr(" exited 3 "));
