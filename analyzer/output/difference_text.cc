@@ -109,14 +109,6 @@ std::string Groups(const model::Difference& difference, const model::ChangedGrou
   return absl::StrCat(text, Rest(difference, groups, noun), "\n");
 }
 
-std::string Warnings(const model::Profile& profile) {
-  if (profile.warnings.empty()) return "Warnings: none\n";
-  std::string text = "Warnings\n";
-  for (const std::string& warning : profile.warnings)
-    absl::StrAppend(&text, "  ", Printable(warning), "\n");
-  return text;
-}
-
 }  // namespace
 
 std::string StepText(const model::Step& step, model::Change change, double before, double after,
@@ -145,7 +137,7 @@ std::string DifferenceText(const model::Difference& difference, const Difference
           "comparisons. Only sampling has\nthese errors: what differs because the two "
           "runs did different work is a change.\n\n",
           100 * model::kChanceOfAFalseName),
-      Warnings(difference.profile));
+      WarningsText(difference.profile));
 }
 
 }  // namespace heapecho::output

@@ -254,19 +254,11 @@ std::string Cost(const model::Report& report) {
       " CPU time (", HumanShare(own_ns, cpu_ns), "), ", HumanBytes(disk), " on disk\n");
 }
 
-std::string Warnings(const model::Profile& profile) {
-  if (profile.warnings.empty()) return "Warnings: none\n";
-  std::string text = "Warnings\n";
-  for (const std::string& warning : profile.warnings)
-    absl::StrAppend(&text, "  ", Printable(warning), "\n");
-  return text;
-}
-
 }  // namespace
 
 std::string ReportText(const model::Report& report, const ReportOptions& options) {
   if (report.processes.empty())
-    return absl::StrCat(Heading(report), "\n", Warnings(report.profile));
+    return absl::StrCat(Heading(report), "\n", WarningsText(report.profile));
   const std::string body =
       report.profile.compared
           ? GrowthText(report, options)
@@ -274,7 +266,7 @@ std::string ReportText(const model::Report& report, const ReportOptions& options
                          OwnCode(report, options), TopSites(report, options), "\n");
   return absl::StrCat(Heading(report), "\n", LastMinutes(report), FindingsText(report),
                       Processes(report), "\n", body, Lost(report), "\n", Cost(report), "\n",
-                      Warnings(report.profile));
+                      WarningsText(report.profile));
 }
 
 }  // namespace heapecho::output

@@ -90,4 +90,12 @@ std::string StackText(const model::Profile& profile, const model::SiteGroup& gro
   return text;
 }
 
+std::string WarningsText(const model::Profile& profile) {
+  if (profile.warnings.empty()) return "Warnings: none\n";
+  std::string text = "Warnings\n";
+  for (const std::string& warning : profile.warnings)
+    absl::StrAppend(&text, "  ", Printable(warning), "\n");
+  return text;
+}
+
 }  // namespace heapecho::output

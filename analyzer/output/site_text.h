@@ -31,4 +31,7 @@ std::string FrameText(const model::Frame& frame);
 // case.
 std::string StackText(const model::Profile& profile, const model::SiteGroup& group, size_t most);
 
+// What the reader must know of how the profile came about, a line each; that there is nothing, too.
+std::string WarningsText(const model::Profile& profile);
+
 }  // namespace heapecho::output
