@@ -81,8 +81,9 @@ bool IsNothing(const model::Estimate& estimate) {
 //  self: node (as the step from the one before), bytes, their error, objects, their error; of the
 //  nodes
 //        that stacks end in
-//  before: of a comparison, for each of those nodes: bytes, their error, objects, their error}
-std::string ProfileJson(const FrameTree& tree, model::Unit unit, bool compared) {
+//  sides: of a comparison, the names of both
+//  before: likewise, for each of those nodes: bytes, their error, objects, their error}
+std::string ProfileJson(const FrameTree& tree, model::Unit unit, const model::Profile& profile) {
   StringTable strings;
   std::string frames;
   for (const TreeFrame& frame : tree.frames) {
@@ -95,6 +96,7 @@ std::string ProfileJson(const FrameTree& tree, model::Unit unit, bool compared) 
                           color.saturation, color.lightness);
   }
   std::string frame_column, depth_column, self, before;
+  const SideNames sides = SideNamesOf(profile.value);
   size_t last_with_self = 0;
   for (size_t i = 0; i < tree.nodes.size(); ++i) {
     const TreeNode& node = tree.nodes[i];
@@ -107,11 +109,14 @@ std::string ProfileJson(const FrameTree& tree, model::Unit unit, bool compared) 
     AppendFigures(&before, node.self_before);
     last_with_self = i;
   }
-  return absl::StrCat(
-      "{\"unit\":", JsonString(UnitName(unit)), ",\n\"strings\":", strings.ToJson(),
-      ",\n\"frames\":[", frames, "],\n\"frame\":[", frame_column, "],\n\"depth\":[", depth_column,
-      "],\n\"self\":[", self, "]",
-      compared ? absl::StrCat(",\n\"before\":[", absl::StripPrefix(before, ","), "]") : "", "}");
+  return absl::StrCat("{\"unit\":", JsonString(UnitName(unit)), ",\n\"strings\":", strings.ToJson(),
+                      ",\n\"frames\":[", frames, "],\n\"frame\":[", frame_column, "],\n\"depth\":[",
+                      depth_column, "],\n\"self\":[", self, "]",
+                      profile.compared
+                          ? absl::StrCat(",\n\"sides\":[\"", sides.before, "\",\"", sides.after,
+                                         "\"],\n\"before\":[", absl::StripPrefix(before, ","), "]")
+                          : "",
+                      "}");
 }
 
 std::string List(absl::string_view kind, const std::vector<std::string>& lines) {
@@ -152,7 +157,7 @@ std::string FlamegraphHtml(const model::Profile& profile, const FlamegraphOption
                               {"{{SCOPE}}", EscapeMarkup(options.scope)},
                               {"{{ABOUT}}", absl::StrCat(List("processes", options.processes),
                                                          List("warnings", profile.warnings))},
-                              {"{{PROFILE}}", ProfileJson(tree, options.unit, profile.compared)}});
+                              {"{{PROFILE}}", ProfileJson(tree, options.unit, profile)}});
 }
 
 }  // namespace heapecho::output

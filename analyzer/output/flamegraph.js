@@ -134,8 +134,8 @@
       strong.textContent = signed(stepOf(node));
       const errorText = (variance) => ` ± ${unit === 'bytes' ? bytesText(Math.sqrt(variance)) : countText(Math.sqrt(variance))}`;
       figures.append(strong, [errorText(after.variance[node] + before.variance[node]),
-        `${amountText(before.amount[node])}${errorText(before.variance[node])} before`,
-        `${amountText(after.amount[node])}${errorText(after.variance[node])} after`].join(' · '));
+        `${amountText(before.amount[node])}${errorText(before.variance[node])} ${profile.sides[0]}`,
+        `${amountText(after.amount[node])}${errorText(after.variance[node])} ${profile.sides[1]}`].join(' · '));
       return;
     }
     const error = Math.sqrt(total[unit + 'Variance'][node]);

@@ -72,12 +72,14 @@ FrameColor ColorOfBox(const TreeNode& node, const TreeFrame* frame, bool compare
   return ColorOfChange(node.width > 0 ? change.amount / node.width : 0, sigmas);
 }
 
-std::string Figures(const TreeNode& node, double whole, bool compared, model::Unit unit) {
-  if (compared) {
+std::string Figures(const TreeNode& node, double whole, const model::Profile& profile,
+                    model::Unit unit) {
+  if (profile.compared) {
+    const SideNames sides = SideNamesOf(profile.value);
     const ChangeOfBox change = ChangeOf(node, unit);
     return absl::StrCat(HumanChange(change.amount, change.error, unit), "\n",
-                        HumanEstimate(node.total_before, unit), " before\n",
-                        HumanEstimate(node.total, unit), " after");
+                        HumanEstimate(node.total_before, unit), " ", sides.before, "\n",
+                        HumanEstimate(node.total, unit), " ", sides.after);
   }
   return absl::StrCat(
       HumanEstimate(node.total, unit), ", ", HumanShare(node.width, whole), " of all",
@@ -118,7 +120,7 @@ std::string FlamegraphSvg(const model::Profile& profile, const FlamegraphOptions
         absl::StrAppend(&title, "\n", source);
       }
     }
-    absl::StrAppend(&title, "\n", Figures(node, whole, profile.compared, options.unit));
+    absl::StrAppend(&title, "\n", Figures(node, whole, profile, options.unit));
     absl::StrAppendFormat(&boxes,
                           "<g><title>%s</title><rect x=\"%.2f\" y=\"%.0f\" width=\"%.2f\" "
                           "height=\"%.0f\" rx=\"1\" fill=\"hsl(%d, %d%%, %d%%)\"/>",

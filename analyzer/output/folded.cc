@@ -60,7 +60,8 @@ std::string Folded(const model::Profile& profile, const FoldedOptions& options) 
     const std::string stack = absl::StrJoin(
         sample.frames, ";",
         [&](std::string* out, model::FrameId id) { absl::StrAppend(out, frames[id.value]); });
-    amounts[stack.empty() ? "[unknown]" : stack] += AmountOf(sample.estimate, options.unit);
+    amounts[stack.empty() ? "[unknown]" : stack] +=
+        AmountOf(sample.estimate, options.unit) - AmountOf(sample.before, options.unit);
   }
   std::string out;
   for (const auto& [stack, amount] : amounts) {

@@ -3,7 +3,8 @@
 //   root;...;leaf amount
 // Native frames are `symbol (module.so)`, Python frames `qualname (file.py)`, with lines
 // `qualname (file.py:12)`. A semicolon in a name becomes a colon and a line break a space, since
-// either would end a frame. Amounts are whole; stacks that round to nothing are left out. Sorted by
+// either would end a frame. Amounts are whole; stacks that round to nothing are left out.
+// Of a comparison the growth, where it is one. Sorted by
 // text. Pure; equal arguments give equal bytes.
 #pragma once
 

@@ -73,6 +73,11 @@ absl::string_view ValueName(model::Value value) {
   return "live";
 }
 
+SideNames SideNamesOf(model::Value value) {
+  const bool grown = value == model::Value::kGrown || value == model::Value::kLast;
+  return grown ? SideNames{"went", "came"} : SideNames{"before", "after"};
+}
+
 absl::string_view UnitName(model::Unit unit) {
   return unit == model::Unit::kBytes ? "bytes" : "objects";
 }

@@ -34,6 +34,12 @@ std::string HumanRise(double before, double after);
 absl::string_view ValueName(model::Value value);
 absl::string_view UnitName(model::Unit unit);
 
+// What the two sides of a comparison are: "before" and "after"; of what grew "went" and "came".
+struct SideNames {
+  absl::string_view before, after;
+};
+SideNames SideNamesOf(model::Value value);
+
 // The estimate's amount, and the variance of it, in `unit`.
 double AmountOf(const model::Estimate& estimate, model::Unit unit);
 double VarianceOf(const model::Estimate& estimate, model::Unit unit);

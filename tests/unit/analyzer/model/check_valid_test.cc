@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "analyzer/model/recording.h"
 
@@ -52,6 +53,37 @@ TEST_F(CheckValid, FindsThreadsThatAreOutOfOrder) {
   EXPECT_EQ(recording_.CheckValid(), "");
   recording_.threads[0].first_seen_ns = 10;
   ExpectWrong("thread 1 is out of order");
+}
+
+TEST_F(CheckValid, FindsAHistoryThatIsOutOfOrderOrHoldsNoNumbers) {
+  const auto point = [](uint64_t from, uint64_t to) {
+    HistoryPoint made;
+    made.from_ns = from;
+    made.time_ns = to;
+    return made;
+  };
+  recording_.history = {point(10, 20), point(21, 30)};
+  recording_.history[1].stacks = {{.stack = {0}}, {.stack = {1}}};
+  EXPECT_EQ(recording_.CheckValid(), "");
+  const std::vector<HistoryPoint> sound = recording_.history;
+  recording_.history[0].from_ns = 21;
+  ExpectWrong("point 0 of the history ends before it starts");
+  recording_.history = {point(10, 21), point(21, 30)};
+  ExpectWrong("point 1 of the history is out of order");
+  recording_.history = {point(10, 101)};
+  ExpectWrong("is younger than the last event");
+  recording_.history = sound;
+  recording_.history[1].stacks[1].stack = {2};
+  ExpectWrong("names no such stack");
+  recording_.history = sound;
+  recording_.history[1].stacks[0].stack = {1};
+  ExpectWrong("has stacks out of order");
+  recording_.history = sound;
+  recording_.history[1].domain_live[2] = std::numeric_limits<double>::quiet_NaN();
+  ExpectWrong("has amounts that are no numbers");
+  recording_.history = sound;
+  recording_.history[1].stacks[0].bytes_variance = -1;
+  ExpectWrong("has amounts that are no numbers");
 }
 
 TEST_F(CheckValid, FindsAPythonFrameOfNoCode) {

@@ -52,5 +52,10 @@ TEST(Folded, OfAServiceIsTheGolden) {
   EXPECT_TRUE(IsGolden("folded/service.folded", Folded(ServiceProfile(), {})));
 }
 
+TEST(Folded, OfAComparisonIsWhatGrew) {
+  EXPECT_EQ(Folded(ChangedProfile(), {}),
+            "main (app);grows (app) 3145728\nmain (app);stays (app) 262144\n");
+}
+
 }  // namespace
 }  // namespace heapecho::output

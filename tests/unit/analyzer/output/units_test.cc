@@ -57,5 +57,11 @@ TEST(HumanChange, HasItsSignAndItsError) {
   EXPECT_EQ(HumanRise(0, 100), "");
 }
 
+TEST(SideNames, OfWhatGrewAreWhatWentAndWhatCame) {
+  EXPECT_EQ(SideNamesOf(model::Value::kLive).before, "before");
+  EXPECT_EQ(SideNamesOf(model::Value::kGrown).before, "went");
+  EXPECT_EQ(SideNamesOf(model::Value::kLast).after, "came");
+}
+
 }  // namespace
 }  // namespace heapecho::output
