@@ -78,7 +78,8 @@ void SealHistory(uint8_t* begin, uint64_t size, uint64_t slot_size) {
     std::memcpy(&point, at, sizeof point);
     if (point.stack_count > room) continue;
     std::vector<wire::HistoryStack> stacks(point.stack_count);
-    std::memcpy(stacks.data(), at + sizeof point, stacks.size() * sizeof(wire::HistoryStack));
+    if (!stacks.empty())
+      std::memcpy(stacks.data(), at + sizeof point, stacks.size() * sizeof(wire::HistoryStack));
     for (wire::HistoryCover& cover : point.covers)
       cover.check = wire::CheckOf(cover, point.time_ns);
     point.check = wire::HistoryCheck(point, stacks.data(), slot);
