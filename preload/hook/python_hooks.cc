@@ -61,17 +61,26 @@ void* Calloc(void* context, size_t count, size_t size) {
   return Next().calloc(context, count, size);
 }
 
-// A small block that stays small: whether pymalloc or malloc has it is pymalloc's to know. If it was malloc's, its
-// hook has counted the request and the countdown shows it; if not, it is counted now. A sample that falls into it
-// moves the block over to malloc, where a refusal leaves it as it is.
-__attribute__((noinline)) void* Reallocate(void* context, void* block, size_t size) {
-  const uint64_t countdown = t_state.countdown;
-  void* const moved = AskLarge<&pools::PythonAllocator::realloc>(context, block, size);
-  if (moved == nullptr || !IsSmall(size) || t_state.countdown != countdown) return moved;
-  if (!Due(size) || !ObjectIsDue(size)) return moved;
-  void* const sampled = Next().realloc(context, moved, kHandedOn);
+// The sample falls into a block that pymalloc has: over to malloc with it. Where that is refused it stays as it is.
+__attribute__((noinline)) void* MoveSampled(void* context, void* block, size_t size) {
+  if (!ObjectIsDue(size)) return block;
+  void* const moved = Next().realloc(context, block, kHandedOn);
   ObjectWasAsked();
-  return sampled != nullptr ? sampled : moved;
+  return moved != nullptr ? moved : block;
+}
+
+// Whether pymalloc or malloc has a block is pymalloc's to know. If it is malloc's, its hook has counted the request
+// and the countdown shows it; if not, it is counted now.
+void* Reallocate(void* context, void* block, size_t size) {
+  ThreadState& thread = t_state;
+  const uint64_t countdown = thread.countdown;
+  void* moved;
+  {
+    const Asking asking(wire::Domain::kPython);
+    moved = Next().realloc(context, block, size);
+  }
+  if (moved == nullptr || !IsSmall(size) || thread.countdown != countdown) return moved;
+  return Due(size) ? MoveSampled(context, moved, size) : moved;
 }
 
 void* AllocateArena(void* context, size_t size) {
