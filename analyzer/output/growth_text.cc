@@ -119,16 +119,12 @@ std::string LastMinutes(const model::Report& report) {
   }
   if (risen.size() > kRisingShown)
     absl::StrAppend(&text, "  and ", Plural(risen.size() - kRisingShown, "other process"), "\n");
-  double rise = 0;
-  for (const model::ProcessSummary* process : risen)
-    rise += StepOf(process->growth.went, process->growth.came).amount;
   size_t shown = 0;
   for (const model::SiteGroup& group : report.rising) {
     const Step step = StepOf(group.before, group.estimate);
     if (step.amount <= step.error || shown == kRisingShown) break;
     ++shown;
-    absl::StrAppend(&text, absl::StrFormat("  %7s  ", HumanShare(step.amount, rise)),
-                    HumanChange(step.amount, step.error, Unit::kBytes), "  ",
+    absl::StrAppend(&text, "    ", HumanChange(step.amount, step.error, Unit::kBytes), "  ",
                     FrameText(report.profile.frames[group.frame.value]), "\n");
   }
   return absl::StrCat(text, "\n");

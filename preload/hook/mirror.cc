@@ -54,7 +54,7 @@ void MirrorCode() {
 }
 
 // What others refer to first: a kill in the middle leaves a recording that is short, not one without names.
-void MirrorEverything(uint64_t now) {
+void MirrorEverything() {
   stack::ForEachModule([](const stack::Module& module, void*) { ModuleSeen(module); }, nullptr);
   MirrorCode();
   for (uint32_t node = 1; node < g_state.interner.native_nodes().used(); ++node) {
@@ -70,8 +70,6 @@ void MirrorEverything(uint64_t now) {
   }
   for (uint32_t record = 0; record < g_state.thread_table.used(); ++record) ThreadWritten(record);
   for (uint32_t slot = 0; slot < recording::ChildLog::kSlots; ++slot) MirrorChild(slot);
-  LookAtMemory(now);
-  MirrorHeader(now);
 }
 
 }  // namespace
@@ -186,6 +184,9 @@ void BeginFileIfDue(uint64_t now) {
 }
 
 void BeginFile(uint64_t now) {
+  const stack::Interner::Use use(g_state.interner);
+  if (use.folding()) return;  // what would be mirrored is being changed; the next one begins it
+  const uint64_t start = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
   uint32_t due = kFileDue;
   if (!g_state.file.compare_exchange_strong(due, kFileRefused, kRelaxed))
     return;  // another thread is at it
@@ -224,7 +225,13 @@ void BeginFile(uint64_t now) {
   if (domain == nullptr && g_state.python_domain.settled()) {
     PythonChanged(wire::IdentityKey::kPythonDomain, g_state.python_domain.verdict());
   }
-  MirrorEverything(now);
+  MirrorEverything();
+  // Once in a life: no event stands for it, and the automatic interval cannot change it.
+  const uint64_t took = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start;
+  g_state.own_ns.fetch_add(took, kRelaxed);
+  g_state.controlled_own_ns.fetch_add(took, kRelaxed);
+  LookAtMemory(now);
+  MirrorHeader(now);
   g_state.file.store(kFileBegun, std::memory_order_release);  // pairs with ReleaseMirroredCode
 }
 

@@ -182,7 +182,6 @@ __attribute__((noinline)) uint64_t Sample(ThreadState& thread, void* block, size
                                    .reserved = 0,
                                    .check = 0});
     ThinIfNearlyFull();
-    BeginFileIfDue(start);
     ReleaseMirroredCode();
   }
   ControlInterval(start);
@@ -257,7 +256,10 @@ __attribute__((noinline)) void* AllocatedSlow(void* block, size_t size, wire::Do
     return block;
   }
   if (domain == wire::Domain::kMalloc) domain = static_cast<wire::Domain>(thread.domain);
-  if (const uint64_t now = Sample(thread, block, size, domain)) LookAtMemoryIfDue(now, size);
+  if (const uint64_t now = Sample(thread, block, size, domain)) {
+    BeginFileIfDue(now);
+    LookAtMemoryIfDue(now, size);
+  }
   guard.SetCountdown(NextGap(thread));
   return block;
 }
