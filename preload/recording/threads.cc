@@ -66,7 +66,7 @@ uint32_t ThreadTable::used() const { return taken_.load(kRelaxed); }
 
 void ThreadTable::AfterFork() {
   const uint32_t used = taken_.exchange(0, kRelaxed);
-  memset(records_, 0, used * sizeof *records_);
+  if (used != 0) memset(records_, 0, used * sizeof *records_);
 }
 
 uint32_t CountThreads() {

@@ -31,7 +31,7 @@ def main():
     for view in (orders, users):
         with open(os.devnull, "rb") as no_input, open(os.devnull, "wb") as no_output:
             wsgiref.handlers.SimpleHandler(no_input, no_output, sys.stderr, {"SERVER_PROTOCOL": "HTTP/1.1"}).run(view)
-    HELD.append(bytearray(900_000))
+    HELD.append(bytearray(90_000_000))
     os._exit(0)  # what is held is held to the end
 
 

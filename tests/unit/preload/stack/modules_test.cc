@@ -270,6 +270,7 @@ TEST_P(Modules, TellOfALibraryThatIsGoneEvenIfItsAddressIsNotMetAgain) {
 TEST_P(Modules, AgreeBetweenThreadsThatMeetThemTogether) {
   const auto here = reinterpret_cast<uintptr_t>(&AsTheLoaderSays);
   const auto there = reinterpret_cast<uintptr_t>(&getpid);
+  const uint64_t expected_here = LocationOf(here), expected_there = LocationOf(there);
   std::atomic<bool> stop{false};
   std::thread changer([&stop] {
     while (!stop) {
@@ -280,7 +281,6 @@ TEST_P(Modules, AgreeBetweenThreadsThatMeetThemTogether) {
       std::this_thread::yield();
     }
   });
-  const uint64_t expected_here = LocationOf(here), expected_there = LocationOf(there);
   std::vector<std::thread> threads;
   std::atomic<int> wrong{0}, right{0};
   for (int t = 0; t < 3; ++t) {
