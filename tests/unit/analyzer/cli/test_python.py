@@ -99,7 +99,10 @@ def test_by_view_tells_requests_apart(recordings):
         by_view[stack[0]] = by_view.get(stack[0], 0) + amount
     place = f"({PROGRAM.parent.name}/answers_requests.py)"
     names = {re.sub(r"decorate\.<locals>\.", "", name) for name in by_view}
-    assert names == {f"orders {place}", f"users {place}", "[no request]"}
+    views = {f"orders {place}", f"users {place}", "[no request]"}
+    assert views <= names
+    # What the server itself does for a request, before or after the view, is the server's.
+    assert all(name.endswith("(wsgiref/handlers.py)") for name in names - views), names
     assert by_view[f"orders {place}"] >= 300_000
     assert by_view["[no request]"] >= 90_000_000
 
