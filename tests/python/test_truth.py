@@ -18,7 +18,7 @@ import wire
 PROGRAM = Path(__file__).parent / "truth" / "points.py"
 CHURN = Path(__file__).parent / "truth" / "churn.py"
 MOST_FRAMES = 512  # of a stack; the innermost are kept
-INTERVAL = 1024
+INTERVAL = 8192  # marked blocks are of 200,000 bytes and more: none escapes
 
 
 def each_interpreter(test):
