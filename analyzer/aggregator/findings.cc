@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "analyzer/aggregator/moments.h"
+#include "analyzer/aggregator/program_findings.h"
 #include "analyzer/aggregator/thread_findings.h"
 #include "analyzer/aggregator/workers.h"
 #include "analyzer/model/signals.h"
@@ -193,6 +194,7 @@ std::vector<Finding> FindFindings(const model::Report& report) {
   for (Finding& finding : SeveralInstances(report)) findings.push_back(std::move(finding));
   for (Finding& finding : FindThreadFindings(report.processes))
     findings.push_back(std::move(finding));
+  for (Finding& finding : FindProgramFindings(report)) findings.push_back(std::move(finding));
   std::stable_sort(findings.begin(), findings.end(),
                    [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
   return findings;

@@ -397,7 +397,7 @@ void CheckLibrary(const absl::StatusOr<std::string>& library, Findings* findings
     findings->Problem(library.status().message(), "install it beside heapecho");
   } else {
     const absl::StatusOr<Target> self = TargetOf(OwnExecutable());
-    const absl::Status loads = self.ok() ? TryLibrary(*library, *self) : self.status();
+    const absl::Status loads = self.ok() ? TryLibrary(*library, "", *self) : self.status();
     if (loads.ok()) {
       findings->Ok(absl::StrCat("library: ", *library, ", and this machine's loader takes it"));
     } else {

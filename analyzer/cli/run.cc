@@ -63,6 +63,13 @@ int Run(const Arguments& arguments) {
     if (arguments.Get("--dir").empty()) return Fail(kBadInput, "run: --dir: is empty");
     setenv(kDirectoryVariable, Absolute(arguments.Get("--dir")).c_str(), 1);
   }
+  std::string allocator;
+  if (arguments.Has("--allocator")) {
+    const absl::StatusOr<std::string> found = AllocatorLibrary(arguments.Get("--allocator"));
+    if (!found.ok())
+      return Fail(kBadInput, absl::StrCat("run: --allocator ", found.status().message()));
+    allocator = *found;
+  }
   setenv(kNoticeVariable, "1", 0);
   setenv(kShortVariable, "keep", 0);  // whoever asks for a run wants its recording, however short
 
@@ -76,10 +83,10 @@ int Run(const Arguments& arguments) {
                                                                         : kBadInput;
     return Fail(exit_status, target.status().message());
   }
-  if (const absl::Status status = TryLibrary(*library, *target); !status.ok()) {
+  if (const absl::Status status = TryLibrary(*library, allocator, *target); !status.ok()) {
     return Fail(kBadInput, status.message());
   }
-  setenv("LD_PRELOAD", PreloadValue(*library, Variable("LD_PRELOAD")).c_str(), 1);
+  setenv("LD_PRELOAD", PreloadValue(*library, allocator, Variable("LD_PRELOAD")).c_str(), 1);
 
   std::vector<char*> words;
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
@@ -94,12 +101,14 @@ int Run(const Arguments& arguments) {
 
 Command RunCommand() {
   return {"run",
-          "[--dir DIR] [--interval auto|N] [--budget N] -- CMD ...",
+          "[--dir DIR] [--interval auto|N] [--budget N] [--allocator NAME] -- CMD ...",
           "runs a command and records it and its children",
           {{"--dir", "DIR", absl::StrCat("where recordings go; default ", kDefaultDirectory)},
            {"--interval", "auto|N",
             "mean bytes between samples; auto holds the cost at 0.3 % of CPU time"},
-           {"--budget", "auto|N", "most bytes of disk for one process"}},
+           {"--budget", "auto|N", "most bytes of disk for one process"},
+           {"--allocator", "NAME",
+            "preload another allocator too: jemalloc, tcmalloc, mimalloc or a path"}},
           Operands::kCommand,
           Run};
 }

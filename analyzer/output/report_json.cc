@@ -110,6 +110,7 @@ Json ToJson(const model::ProcessSummary& process) {
   json["ppid"] = recording.ppid;
   json["command"] = identity.command;
   if (!identity.executable.empty()) json["executable"] = identity.executable;
+  if (!identity.allocator.empty()) json["allocator"] = identity.allocator;
   json["started_at"] = Rfc3339(StartedAt(recording));
   json["last_seen_at"] = Rfc3339(LastSeenAt(recording));
   AppendEnd(process.end, &json);

@@ -74,6 +74,7 @@ std::string Processes(const model::Report& report) {
                                                  "PEAK", "ALLOCATED", "FILE"}};
   std::vector<std::pair<std::string, std::string>> commands;  // name, command line; distinct
   std::set<uint64_t> limits;
+  std::set<std::string> allocators;
   std::map<std::string, size_t> instances;  // processes by host and container
   std::set<std::string> directories;
   model::Estimate left_out;
@@ -97,6 +98,7 @@ std::string Processes(const model::Report& report) {
       commands.push_back(std::move(command));
     directories.insert(Printable(DirectoryOf(recording.file)));
     if (identity.cgroup_limit != 0) limits.insert(identity.cgroup_limit);
+    if (!identity.allocator.empty()) allocators.insert(Printable(BaseName(identity.allocator)));
     left_out += process.counted_elsewhere;
   }
   std::string text = TextTable(rows, {1, 2});
@@ -114,6 +116,8 @@ std::string Processes(const model::Report& report) {
   }
   for (const std::string& directory : directories)
     absl::StrAppend(&text, "  files in ", directory, "\n");
+  if (!allocators.empty())
+    absl::StrAppend(&text, "  malloc served by ", absl::StrJoin(allocators, ", "), "\n");
   for (const uint64_t limit : limits)
     absl::StrAppend(&text,
                     "  memory limit of the control group: ", HumanBytes(static_cast<double>(limit)),

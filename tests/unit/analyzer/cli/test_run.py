@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """heapecho run: becomes the command, with the library in it; or says why it cannot be recorded."""
 
+import json
 import os
 import shutil
 import struct
@@ -15,6 +16,9 @@ from command import COMMAND, HOLDER, LIBRARY, environment, heapecho
 SHOW = [sys.executable, "-S", "-c", "import os; print(dict(os.environ))"]
 
 
+LIBRARY_PLACES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib")
+
+
 def seen(*options, **extra):
     answer = heapecho("run", *options, "--", *SHOW, **extra)
     assert answer.returncode == 0, answer.stderr
@@ -26,8 +30,8 @@ def test_the_command_has_the_library_first_and_by_its_absolute_path(tmp_path):
 
 
 def test_an_allocator_that_is_preloaded_stays_the_next_one(tmp_path):
-    found = [path for path in ("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
-                               "/usr/lib/aarch64-linux-gnu/libjemalloc.so.2") if os.path.exists(path)]
+    found = [path for path in (os.path.join(place, "libjemalloc.so.2") for place in LIBRARY_PLACES)
+             if os.path.exists(path)]
     if not found:
         pytest.skip("jemalloc is not installed")
     assert seen("--dir", tmp_path, LD_PRELOAD=found[0])["LD_PRELOAD"] == f"{LIBRARY.resolve()}:{found[0]}"
@@ -51,6 +55,33 @@ def test_short_processes_are_kept_unless_the_caller_said_otherwise(tmp_path):
     assert seen("--dir", tmp_path)["HEAPECHO_SHORT"] == "keep"
     assert heapecho("run", "--dir", tmp_path, "--interval", "1", HOLDER).returncode == 0
     assert list(tmp_path.glob("holds_blocks-*.heapecho"))
+
+
+def test_an_allocator_that_is_asked_for_serves_and_the_report_says_so(tmp_path):
+    if not any(os.path.exists(os.path.join(place, "libjemalloc.so.2")) for place in LIBRARY_PLACES):
+        pytest.skip("jemalloc is not installed")
+    answer = heapecho("run", "--dir", tmp_path, "--interval", "1", "--allocator", "jemalloc", HOLDER)
+    assert answer.returncode == 0, answer.stderr
+    report = heapecho("report", tmp_path)
+    assert "malloc served by libjemalloc.so.2\n" in report.stdout, report.stdout
+    (recording,) = json.loads(heapecho("report", "--json", tmp_path).stdout)["recordings"]
+    assert recording["allocator"].endswith("/libjemalloc.so.2")
+    assert recording["samples"] > 0
+
+
+def test_the_c_librarys_own_allocator_is_named_too(tmp_path):
+    assert heapecho("run", "--dir", tmp_path, "--interval", "1", HOLDER).returncode == 0
+    assert "malloc served by libc.so.6\n" in heapecho("report", tmp_path).stdout
+
+
+def test_an_allocator_that_nobody_knows_or_that_does_not_load_is_refused_with_its_name(tmp_path):
+    status, line = refusal("--allocator", "bestmalloc", "--", "true")
+    assert status == 2 and "bestmalloc" in line and "jemalloc" in line
+    status, line = refusal("--allocator", tmp_path / "no.so", "--", "true")
+    assert status == 2 and str(tmp_path / "no.so") in line
+    (tmp_path / "text.so").write_text("no library")
+    status, line = refusal("--allocator", tmp_path / "text.so", "--", "true")
+    assert status == 2 and f"refuses {tmp_path / 'text.so'}" in line
 
 
 def test_the_commands_words_reach_it_unchanged(tmp_path):
