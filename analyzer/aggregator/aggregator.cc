@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "analyzer/aggregator/ends.h"
 #include "analyzer/aggregator/findings.h"
+#include "analyzer/aggregator/memory.h"
 #include "analyzer/aggregator/merged_stacks.h"
 #include "analyzer/aggregator/namer.h"
 #include "analyzer/aggregator/significance.h"
@@ -145,8 +146,6 @@ void Summarize(const Bulk& bulk, model::ProcessSummary* process) {
     const Estimate estimate = block.ToEstimate();
     const Domain domain = bulk.StackOf(block.stack).domain;
     process->live[IndexOf(domain)] += estimate;
-    if (domain == Domain::kPython && block.size <= model::kLargestSmallObject)
-      process->small_objects += estimate;
     if (block.inherited) process->inherited += estimate;
     if (bulk.brought_before[i]) process->counted_elsewhere += estimate;
   }
@@ -217,6 +216,7 @@ struct Aggregator::State {
   }
   std::optional<LiveMoment> TurnBack(model::Recording* recording, model::MomentShown* shown) const;
   std::optional<Growth> GrowthOf(const model::Recording& recording) const;
+  const model::HistoryPoint* PointOf(const model::Recording& recording) const;
   bool ByThread() const { return aggregator::ByThread(options); }
   ThreadId ThreadOf(const model::Recording& recording, uint32_t process, uint32_t thread,
                     uint64_t time_ns, bool inherited);
@@ -329,6 +329,16 @@ std::optional<Growth> Aggregator::State::GrowthOf(const model::Recording& record
     return std::nullopt;
   const uint64_t since = LastPlateauNs(recording);
   return since != 0 ? std::optional(GrowthSince(recording, since)) : std::nullopt;
+}
+
+// The look at the process's memory that stands for what is shown: the last one, or the last before
+// the moment that was asked for. Null: nobody had looked yet.
+const model::HistoryPoint* Aggregator::State::PointOf(const model::Recording& recording) const {
+  const uint64_t asked = options.at ? MonotonicOf(recording, *options.at) : UINT64_MAX;
+  const model::HistoryPoint* last = nullptr;
+  for (const model::HistoryPoint& point : recording.history)
+    if (point.rss_known && point.time_ns <= asked) last = &point;
+  return last;
 }
 
 void Aggregator::State::AddPoint(const Bulk& bulk, const model::Recording& recording,
@@ -483,6 +493,8 @@ void Aggregator::Add(model::Recording recording, model::ProcessState process_sta
   } else {
     state.AddStacks(bulk, recording, process);
   }
+  if (const model::HistoryPoint* const point = state.PointOf(recording))
+    summary.memory = AccountOf(recording, bulk.live_blocks, bulk.stacks, *point);
   recording.threads.clear();
   recording.history.clear();
   recording.history.shrink_to_fit();

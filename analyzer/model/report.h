@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "analyzer/model/memory.h"
 #include "analyzer/model/profile.h"
 #include "analyzer/model/recording.h"
 
@@ -106,7 +107,7 @@ struct ProcessSummary {
   // kGrown, kLast: of the window that is shown. kLive: of the last rise, if there was one.
   GrowthWindow growth;
   MomentShown moment;  // where an earlier moment was asked for
-  Estimate small_objects;  // the part of live that would lie in CPython's arenas
+  MemoryAccount memory;             // at its last look, or at the moment that was asked for
   Estimate inherited;               // the part of live that was allocated before the fork
   std::optional<TopSite> top_site;  // of what is live; none where nothing is
   Estimate

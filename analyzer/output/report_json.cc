@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "analyzer/output/json_parts.h"
+#include "analyzer/output/memory.h"
 #include "analyzer/output/report.h"
 #include "analyzer/output/report_times.h"
 #include "analyzer/output/workers.h"
@@ -43,11 +44,6 @@ Json DomainsOf(const model::ProcessSummary& process) {
                                           {"allocated", ToJson(process.allocated[i])}};
   }
   return domains;
-}
-
-// What CPython's allocator keeps of its arenas beside live objects, bytes; an estimate, never negative.
-double RetainedByPython(const model::ProcessSummary& process) {
-  return std::max(0.0, static_cast<double>(process.recording.python_arena_bytes) - process.small_objects.bytes);
 }
 
 // The walk is recorded as "full", or "native-only: " and why; the domain as "hooked", or "not hooked: " and why.
@@ -85,18 +81,6 @@ void AppendEnd(const model::End& end, Json* json) {
   if (!end.evidence.empty()) (*json)["end_evidence"] = end.evidence;
 }
 
-// What was seen of the process's memory from outside.
-Json MemoryOf(const model::ProcessSummary& process) {
-  Json json = Json::object();
-  const auto add = [&](const char* key, uint64_t bytes) {
-    if (bytes != 0) json[key] = bytes;
-  };
-  add("peak_rss_bytes", process.end.peak_rss);
-  add("cgroup_limit_bytes", process.end.memory_limit);
-  add("cgroup_current_bytes", process.recording.cgroup_current);
-  return json;
-}
-
 Json ToJson(const model::ProcessSummary& process) {
   const model::Recording& recording = process.recording;
   const model::Identity& identity = recording.identity;
@@ -128,7 +112,7 @@ Json ToJson(const model::ProcessSummary& process) {
   json["peak"] = ToJson(recording.peak);
   json["allocated"] = ToJson(recording.allocated);
   json["domains"] = DomainsOf(process);
-  json["memory"] = MemoryOf(process);
+  json["memory"] = MemoryJson(process);
   json["threads"] = {{"seen", recording.threads_seen}};
   if (recording.threads_at_most != 0) json["threads"]["at_most"] = recording.threads_at_most;
   if (const model::GrowthWindow& window = process.growth; window.from_ns != 0) {
@@ -144,7 +128,6 @@ Json ToJson(const model::ProcessSummary& process) {
   }
   if (!identity.python_version.empty()) json["python"] = PythonOf(identity);
   if (!identity.arrow.empty()) json["arrow"] = ArrowOf(identity);
-  if (recording.python_arena_bytes > 0) json["memory"]["retained"]["python"] = RetainedByPython(process);
   return json;
 }
 

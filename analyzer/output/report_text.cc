@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "analyzer/output/end_text.h"
 #include "analyzer/output/growth_text.h"
+#include "analyzer/output/memory.h"
 #include "analyzer/output/report.h"
 #include "analyzer/output/report_times.h"
 #include "analyzer/output/site_text.h"
@@ -269,7 +270,7 @@ std::string ReportText(const model::Report& report, const ReportOptions& options
           : absl::StrCat(MomentText(report), Totals(report), "\n", Shares(report, options),
                          OwnCode(report, options), TopSites(report, options), "\n");
   return absl::StrCat(Heading(report), "\n", LastMinutes(report), FindingsText(report),
-                      Processes(report), "\n", body, Lost(report), "\n", Cost(report), "\n",
+                      Processes(report), "\n", MemoryText(report), body, Lost(report), "\n", Cost(report), "\n",
                       WarningsText(report.profile));
 }
 

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "analyzer/aggregator/memory.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace heapecho::aggregator {
+namespace {
+
+using model::Domain;
+
+constexpr uint64_t kMiB = 1 << 20;
+
+// A process with blocks of malloc's and of Python's, which was looked at once.
+struct Looked {
+  model::Recording recording;
+  std::vector<model::Stack> stacks{2};
+  std::vector<model::LiveBlock> blocks;
+  model::HistoryPoint point;
+
+  Looked() {
+    stacks[1].domain = Domain::kPython;
+    recording.identity.allocator = "/lib/x86_64-linux-gnu/libc.so.6";
+    recording.disk_bytes = 2 * kMiB;
+    point.rss_known = true;
+    point.rss_anon = 100 * kMiB;
+    point.rss_file = 12 * kMiB;
+    Hold(0, 1000, 1000);
+    Hold(1, 40, 50'000);
+  }
+  void Hold(uint32_t stack, uint64_t size, double weight) {
+    blocks.push_back({.size = size, .weight = weight, .stack = {stack}});
+    point.domain_live[stack] += weight * static_cast<double>(size);
+  }
+  model::MemoryAccount Account() const { return AccountOf(recording, blocks, stacks, point); }
+};
+
+TEST(Memory, PartsAndTheRestAddUpToWhatIsResident) {
+  Looked process;
+  process.recording.python_arena_bytes = 4 * kMiB;
+  process.point.swap = 3 * kMiB;
+  const model::MemoryAccount account = process.Account();
+  ASSERT_TRUE(account.known);
+  EXPECT_EQ(account.rss, 112.0 * kMiB);
+  EXPECT_DOUBLE_EQ(account.rss, account.LiveBytes() - account.swapped + account.overhead +
+                                    *account.retained.python + account.own + account.file_backed +
+                                    account.Unexplained());
+  EXPECT_GT(account.Unexplained(), 90.0 * kMiB) << "nothing is spread over the other parts";
+}
+
+TEST(Memory, KnowsWhatPythonsAllocatorKeepsOfItsArenas) {
+  Looked process;
+  EXPECT_FALSE(process.Account().retained.python.has_value());
+  process.recording.python_arena_bytes = 4 * kMiB;
+  EXPECT_DOUBLE_EQ(*process.Account().retained.python, 4.0 * kMiB - 50'000 * 48);
+  process.recording.python_arena_bytes = 1;
+  EXPECT_EQ(*process.Account().retained.python, 0) << "never below nothing";
+}
+
+TEST(Memory, CountsHeadersAndRoundingByTheAllocatorThatServed) {
+  Looked process;
+  EXPECT_DOUBLE_EQ(process.Account().overhead, 1000 * 8.0 + 50'000 * 8.0);
+  process.recording.identity.allocator = "/usr/lib/libjemalloc.so.2";
+  EXPECT_DOUBLE_EQ(process.Account().overhead, 1000 * 24.0 + 50'000 * 8.0);
+}
+
+TEST(Memory, OfAnEarlierPointIsInProportionToWhatWasLiveThen) {
+  Looked process;
+  process.point.domain_live[0] /= 2;
+  process.point.domain_live[1] = 0;
+  EXPECT_DOUBLE_EQ(process.Account().overhead, 500 * 8.0);
+}
+
+TEST(Memory, TellsHeapechosOwnFileFromOthers) {
+  Looked process;
+  model::MemoryAccount account = process.Account();
+  EXPECT_EQ(account.file_backed, 10.0 * kMiB);
+  EXPECT_DOUBLE_EQ(account.own, 2.0 * kMiB + 528) << "the file, and a small object that malloc has";
+  process.recording.disk_bytes = 50 * kMiB;  // a copy without holes
+  account = process.Account();
+  EXPECT_EQ(account.file_backed, 0);
+}
+
+TEST(Memory, IsNotKnownWhereNobodyLooked) {
+  Looked process;
+  process.point.rss_known = false;
+  EXPECT_FALSE(process.Account().known);
+}
+
+}  // namespace
+}  // namespace heapecho::aggregator
