@@ -4,9 +4,46 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include <atomic>
+
 #include "preload/base/syscalls.h"
 
 namespace heapecho::base {
+namespace {
+
+// Start and end of what MapPrivate gave; a start of zero: free.
+struct OwnMapping {
+  std::atomic<uintptr_t> start, end;
+};
+constinit OwnMapping g_own[64] = {};
+
+void Remember(uintptr_t start, uintptr_t end) {
+  for (OwnMapping& own : g_own) {
+    uintptr_t nobody = 0;
+    // The end is stored later: until then it is none, as before.
+    if (own.start.load(std::memory_order_relaxed) != 0 || !own.start.compare_exchange_strong(nobody, start)) continue;
+    own.end.store(end);
+    return;
+  }
+}
+
+void Forget(uintptr_t start) {
+  for (OwnMapping& own : g_own) {
+    if (own.start.load(std::memory_order_relaxed) != start) continue;
+    own.end.store(0);
+    own.start.store(0);
+    return;
+  }
+}
+
+}  // namespace
+
+bool IsOwnMemory(uintptr_t address) {
+  for (const OwnMapping& own : g_own) {
+    if (own.start.load() <= address && address < own.end.load()) return true;
+  }
+  return false;
+}
 
 void* MapPrivate(size_t bytes, const char* name) {
   bytes = RoundUp(bytes, kPageSize);
@@ -17,11 +54,14 @@ void* MapPrivate(size_t bytes, const char* name) {
   constexpr int kSetVma = 0x53564d41;  // PR_SET_VMA; Linux 5.17, an error before
   Syscall(SYS_prctl, kSetVma, 0, address, bytes, name);
   Syscall(SYS_madvise, address, bytes, MADV_DONTDUMP);  // a core dump is the application's
+  Remember(static_cast<uintptr_t>(result), static_cast<uintptr_t>(result) + bytes);
   return address;
 }
 
 void Unmap(void* address, size_t bytes) {
-  if (address != nullptr) Syscall(SYS_munmap, address, RoundUp(bytes, kPageSize));
+  if (address == nullptr) return;
+  Forget(reinterpret_cast<uintptr_t>(address));
+  Syscall(SYS_munmap, address, RoundUp(bytes, kPageSize));
 }
 
 void* MapShared(int fd, size_t bytes) {

@@ -15,6 +15,9 @@ constexpr size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) 
 // to pages. Named `name` in /proc/self/maps where the kernel can (PR_SET_VMA). Signal-safe.
 void* MapPrivate(size_t bytes, const char* name);
 
+// Whether the page of `address` is one that MapPrivate gave, among the first so many that are mapped at a time. Signal-safe.
+bool IsOwnMemory(uintptr_t address);
+
 // Gives back what MapPrivate or a file mapping gave. Null is ignored.
 void Unmap(void* address, size_t bytes);
 

@@ -41,6 +41,11 @@ bool ParseArrow(const char* text, Arrow* arrow) {
   return *arrow != Arrow::kAll || strcmp(text, "auto") == 0;
 }
 
+bool ParseMmap(const char* text, Mmap* mmap) {
+  *mmap = strcmp(text, "off") == 0 ? Mmap::kOff : Mmap::kAll;
+  return *mmap == Mmap::kOff || strcmp(text, "auto") == 0;
+}
+
 template <size_t kRoom>
 bool ParseText(const char* text, char (*out)[kRoom]) {
   const size_t length = strlen(text);
@@ -67,6 +72,9 @@ struct kPythonUse {
 };
 struct kArrow {
   static bool Parse(const char* text, Arrow* out) { return ParseArrow(text, out); }
+};
+struct kMmap {
+  static bool Parse(const char* text, Mmap* out) { return ParseMmap(text, out); }
 };
 struct kText {
   template <size_t kRoom>

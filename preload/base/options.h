@@ -17,6 +17,8 @@ enum class PythonUse : uint8_t {
   kOff,       // nothing of Python's is read or changed
 };
 
+enum class Mmap : uint8_t { kAll, kOff };
+
 struct Options {
   char directory[512];  // absolute, NUL-terminated
   uint64_t interval;    // bytes; kAuto
@@ -26,6 +28,7 @@ struct Options {
   bool notice;          // tell on stderr of workers that were killed
   PythonUse python;
   Arrow arrow;
+  Mmap mmap;
   char only[512];       // names separated by commas; empty: all
   bool disable;
 };

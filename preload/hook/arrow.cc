@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "preload/base/memory.h"
+#include "preload/hook/ranges.h"
 #include "preload/hook/state.h"
 #include "preload/hook/tasks.h"
 #include "preload/stack/maps_reader.h"
@@ -130,16 +131,27 @@ void AddFact(const char* name, const char* state, const char* reason = "") {
   }
 }
 
-void Hook(const dl_phdr_info& info, const pools::MappedFile& mapped, Met* met, size_t bank) {
-  met->file = pools::ReadArrowFile(mapped);
-  const pools::ArrowFile& file = met->file;
+// Whether its pools are recorded. Adds the fact where they are not.
+bool HookPools(const dl_phdr_info& info, const pools::ArrowFile& file, size_t bank) {
   if (g_state.options.arrow == base::Arrow::kOff) {
     AddFact(info.dlpi_name, "not recorded: HEAPECHO_ARROW=off");
   } else if (file.pool_count == 0) {
     AddFact(info.dlpi_name, "not recorded: ", file.trouble);
   } else if (!HookArrowPools(bank, file)) {
     AddFact(info.dlpi_name, "not recorded: its tables cannot be written to");
-  } else if (g_state.options.arrow == base::Arrow::kPools) {
+  } else {
+    return true;
+  }
+  return false;
+}
+
+void Hook(const dl_phdr_info& info, const pools::MappedFile& mapped, Met* met, size_t bank) {
+  met->file = pools::ReadArrowFile(mapped);
+  const pools::ArrowFile& file = met->file;
+  if (!HookPools(info, file, bank)) return;
+  // What its hidden allocators map is what its pools are made of.
+  AdoptRangesOf(bank, mapped.start, mapped.end, wire::Domain::kArrow);
+  if (g_state.options.arrow == base::Arrow::kPools) {
     AddFact(info.dlpi_name, "recorded, not whose work its threads do: HEAPECHO_ARROW=pools");
   } else if (file.spawn == nullptr) {
     AddFact(info.dlpi_name, "recorded, not whose work its threads do: ", file.task_trouble);

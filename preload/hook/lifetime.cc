@@ -9,9 +9,12 @@
 #include "preload/base/log.h"
 #include "preload/hook/memory_look.h"
 #include "preload/hook/arrow.h"
+#include "preload/hook/mapping_hooks.h"
 #include "preload/hook/mirror.h"
 #include "preload/hook/next.h"
 #include "preload/hook/python_hooks.h"
+#include "preload/hook/range_look.h"
+#include "preload/hook/ranges.h"
 #include "preload/hook/state.h"
 #include "preload/hook/thread_state.h"
 #include "preload/sampler/interval.h"
@@ -43,6 +46,8 @@ void BecomeChild() {
   g_state.interner.AfterFork();
   g_state.live.AfterFork();
   g_state.scratch.Reset();
+  RangesAfterFork();
+  RangeLookAfterFork();
   for (auto& counter : base::g_counters) counter.store(0, kRelaxed);
   for (uint32_t stack = 0; stack < g_state.interner.used(); ++stack) {
     stack::BeginChild(g_state.interner.Totals(stack));
@@ -115,7 +120,9 @@ void Initialize() {
                        g_state.history.Initialize(layout) &&
                        g_state.code.Initialize(layout.code_bytes, CodeWritten) &&
                        g_state.interner.Initialize(layout.stacks, layout.native_nodes,
-                                                   layout.python_nodes, MirrorOfStacks());
+                                                   layout.python_nodes, MirrorOfStacks()) &&
+                       (g_state.options.mmap == base::Mmap::kOff ||
+                        InitializeRanges(layout.ranges, NextMmap()));
     g_state.python.Initialize(g_state.options.python == base::PythonUse::kWhole, PythonChanged);
     uint64_t interval =
         g_state.options.interval == base::kAuto ? sampler::kAutoFirst : g_state.options.interval;

@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "preload/base/counters.h"
+#include "preload/hook/range_look.h"
 #include "preload/hook/state.h"
 #include "preload/recording/cgroup.h"
 #include "preload/recording/process_memory.h"
@@ -112,6 +113,7 @@ void LookAtMemory(uint64_t now) {
   wire::FileHeader* header = g_state.recording.header();
   const uint32_t epoch = g_state.epoch.load(kRelaxed);
   if (header == nullptr || g_looking.exchange(epoch, std::memory_order_acquire) == epoch) return;
+  LookAtRangesIfDue(now);
   const uint64_t start = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
   const recording::ProcessMemory process =
       recording::ReadProcessMemory(g_scratch.text, sizeof g_scratch.text);

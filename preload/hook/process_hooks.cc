@@ -10,6 +10,7 @@
 #include "preload/hook/export.h"
 #include "preload/hook/library_hooks.h"
 #include "preload/hook/lifetime.h"
+#include "preload/hook/mapping_hooks.h"
 #include "preload/hook/next.h"
 #include "preload/hook/next_function.h"
 
@@ -38,6 +39,7 @@ void ResolveAll() {
   g__exit.get();
   g_quick_exit.get();
   ResolveLibraryFunctions();
+  ResolveMappingFunctions();
 }
 
 // A libc that is older than the function has none.

@@ -84,6 +84,7 @@ void* Reallocate(void* context, void* block, size_t size) {
 }
 
 void* AllocateArena(void* context, size_t size) {
+  const Asking asking(wire::Domain::kPython);  // mmap's hook, too
   void* const arena = g_state.python_domain.next_arenas().allocate(context, size);
   if (arena != nullptr) g_state.python_arena_bytes.fetch_add(size, kRelaxed);
   return arena;

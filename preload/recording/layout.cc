@@ -46,6 +46,7 @@ Layout LayoutFor(uint64_t budget) {
   layout.code_bytes = static_cast<uint32_t>(base::RoundUp(share / 8, base::kPageSize));
   layout.live = PowerOfTwoBelow(share / 2048);
   layout.threads = static_cast<uint32_t>(share / 8192);
+  layout.ranges = static_cast<uint32_t>(share / 32768) < 512 ? 512 : static_cast<uint32_t>(share / 32768);
   layout.block_bytes = 32 << 10;
 
   uint64_t offset = wire::kHeaderSize;

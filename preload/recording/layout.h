@@ -21,6 +21,7 @@ struct Layout {
   uint32_t code_bytes;    // for the records of Python code
   uint32_t live;          // blocks, a power of two
   uint32_t threads;       // records of threads
+  uint32_t ranges;        // of the address space
   uint32_t block_bytes;   // of an event block
   uint32_t history_slots;       // points of the history
   uint32_t history_slot_bytes;  // of one, with the stacks that it lists

@@ -81,6 +81,7 @@ bool MapsReader::Fill() {
   for (;;) {
     const long got = Syscall(SYS_read, fd_, buffer_ + end_, kBufferSize - end_);
     if (got == -4) continue;  // EINTR
+    at_end_ = got == 0 && end_ == 0;
     if (got <= 0) return false;
     end_ += static_cast<size_t>(got);
     return true;

@@ -31,6 +31,9 @@ class MapsReader {
   // False at the end, or when the file cannot be opened or read, or a line is not as expected.
   bool Next(MapsLine* line);
 
+  // After Next() said false: whether it was the end.
+  bool AtEnd() const { return at_end_; }
+
  private:
   bool Fill();
 
@@ -38,6 +41,7 @@ class MapsReader {
   size_t begin_ = 0;  // the part of the buffer that is read and not yet handed out
   size_t end_ = 0;
   int fd_;
+  bool at_end_ = false;
 };
 
 }  // namespace heapecho::stack

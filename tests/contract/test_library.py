@@ -27,6 +27,7 @@ INTERPOSED = {
         _exit _Exit quick_exit""",
     "others' ends": "wait wait3 wait4 waitpid waitid kill killpg tgkill sigqueue pidfd_send_signal",
     "libraries that come and go": "dlopen dlclose",
+    "mapped memory": "mmap mmap64 munmap mremap madvise brk sbrk",
 }
 
 

@@ -41,6 +41,7 @@ TEST(Options, HaveTheDefaultsOfTheTable) {
   EXPECT_FALSE(options.keep_short);
   EXPECT_EQ(options.python, PythonUse::kWhole);
   EXPECT_EQ(options.arrow, Arrow::kAll);
+  EXPECT_EQ(options.mmap, Mmap::kAll);
   EXPECT_STREQ(options.only, "");
   EXPECT_FALSE(options.disable);
 }
@@ -53,6 +54,7 @@ TEST(Options, TakeEachVariable) {
                                 {"HEAPECHO_SHORT", "keep"},
                                 {"HEAPECHO_PYTHON", "native"},
                                 {"HEAPECHO_ARROW", "off"},
+                                {"HEAPECHO_MMAP", "off"},
                                 {"HEAPECHO_ONLY", "gunicorn,python3"},
                                 {"HEAPECHO_DISABLE", "1"}});
   EXPECT_STREQ(options.directory, "/data/rec");
@@ -62,6 +64,7 @@ TEST(Options, TakeEachVariable) {
   EXPECT_TRUE(options.keep_short);
   EXPECT_EQ(options.python, PythonUse::kNative);
   EXPECT_EQ(options.arrow, Arrow::kOff);
+  EXPECT_EQ(options.mmap, Mmap::kOff);
   EXPECT_EQ(Read({{"HEAPECHO_ARROW", "pools"}}).arrow, Arrow::kPools);
   EXPECT_STREQ(options.only, "gunicorn,python3");
   EXPECT_TRUE(options.disable);
@@ -102,7 +105,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Nonsense{"HEAPECHO_BUDGET", "99999999999999999999", "auto"},
                     Nonsense{"HEAPECHO_KEEP", "auto", "2GiB"}, Nonsense{"HEAPECHO_SHORT", "yes", "drop"}, Nonsense{"HEAPECHO_DISABLE", "2", "0"},
                     Nonsense{"HEAPECHO_PYTHON", "full", "auto"},
-                    Nonsense{"HEAPECHO_ARROW", "1", "auto"}));
+                    Nonsense{"HEAPECHO_ARROW", "1", "auto"}, Nonsense{"HEAPECHO_MMAP", "on", "auto"}));
 
 TEST(ParseSize, TakesBytesAndPowersOf1024) {
   const std::map<std::string, uint64_t> sizes = {

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/hook/range_look.h"
+
+#include <string.h>
+
+#include <atomic>
+
+#include "preload/base/memory.h"
+#include "preload/hook/ranges.h"
+#include "preload/hook/state.h"
+#include "preload/stack/maps_reader.h"
+#include "preload/stack/modules.h"
+
+namespace heapecho::hook {
+namespace {
+
+using pools::Range;
+using pools::RangeKind;
+using stack::MapsLine;
+
+constexpr uint64_t kPauseNs = 10 * kSecond;
+constexpr uint64_t kTimePerLook = 1000;
+constexpr uint32_t kMostLines = 1 << 16;  // the kernel allows no more by default
+constexpr uintptr_t kEndOfUserSpace = uintptr_t{1} << 47;
+
+// glibc's: an arena begins at a multiple of this, and what of it is in use can be read and written.
+constexpr uintptr_t kArena = 64 << 20;
+constexpr size_t kLargestGuard = 64 << 10;
+
+constinit std::atomic<uint64_t> g_looked_ns = 0;
+constinit std::atomic<uint64_t> g_cost_ns = 0;
+
+bool StartsWith(const MapsLine& line, const char* prefix) {
+  const size_t length = strlen(prefix);
+  return line.path_length >= length && memcmp(line.path, prefix, length) == 0;
+}
+
+bool Contains(const MapsLine& line, const char* text) {
+  return memmem(line.path, line.path_length, text, strlen(text)) != nullptr;
+}
+
+bool HasNoAccess(const MapsLine& line) { return !line.readable && !line.writable && !line.executable; }
+
+// What the lines so far say of the next one.
+class Classifier {
+ public:
+  Classifier(uint64_t now) : now_(now) {
+    stack::ModuleRangeOf(reinterpret_cast<uintptr_t>(&LookAtRangesIfDue), &own_start_, &own_end_);
+  }
+
+  Range Classify(const MapsLine& line) {
+    Range range = {};
+    range.start = line.start;
+    range.length = line.end - line.start;
+    range.time_ns = now_;
+    range.domain = pools::kNobodysDomain;
+    range.kind = KindOf(line);
+    const bool heap = range.kind == RangeKind::kBrkHeap || range.kind == RangeKind::kAnonymous;
+    if (heap && MallocMapsUnseen()) {
+      range.domain = static_cast<uint8_t>(wire::Domain::kMalloc);
+      range.flags = pools::kRangeReserve;
+    }
+    if (range.kind == RangeKind::kAnonymous && HasNoAccess(line)) range.flags |= pools::kRangeMeasured;
+    end_ = line.end;
+    kind_ = range.kind;
+    writable_ = line.writable;
+    guard_ = line.path_length == 0 && HasNoAccess(line) && range.length <= kLargestGuard;
+    return range;
+  }
+
+  // Whether the last one may be what guards a stack above it.
+  bool IsGuard() const { return guard_; }
+
+ private:
+  RangeKind KindOf(const MapsLine& line) const {
+    if (line.start < own_end_ && line.end > own_start_) return RangeKind::kOwn;
+    const bool joined = line.start == end_;
+    if (line.path_length == 0) {
+      if (base::IsOwnMemory(line.start)) return RangeKind::kOwn;
+      // A library's zeroed data.
+      if (joined && writable_ && (kind_ == RangeKind::kFile || kind_ == RangeKind::kOwn) && line.inode == 0 &&
+          !base::IsOwnMemory(end_ - 1)) {
+        return kind_;
+      }
+      if (joined && guard_ && line.writable && line.start % kArena != 0) return RangeKind::kStack;
+      return RangeKind::kAnonymous;
+    }
+    if (line.path[0] == '[') {
+      if (StartsWith(line, "[heap]")) return RangeKind::kBrkHeap;
+      if (StartsWith(line, "[stack")) return RangeKind::kStack;
+      if (StartsWith(line, "[anon:heapecho")) return RangeKind::kOwn;
+      if (StartsWith(line, "[anon:")) return RangeKind::kAnonymous;
+      if (StartsWith(line, "[anon_shmem:")) return RangeKind::kShared;
+      return RangeKind::kKernel;
+    }
+    if (Contains(line, ".heapecho")) return RangeKind::kOwn;
+    if (StartsWith(line, "/dev/zero") || StartsWith(line, "/memfd:") || StartsWith(line, "/dev/shm/") ||
+        StartsWith(line, "/SYSV")) {
+      return RangeKind::kShared;
+    }
+    return StartsWith(line, "/") ? RangeKind::kFile : RangeKind::kKernel;
+  }
+
+  const uint64_t now_;
+  uintptr_t own_start_ = 0, own_end_ = 0;
+  uintptr_t end_ = 0;
+  RangeKind kind_ = RangeKind::kNone;
+  bool writable_ = false;
+  bool guard_ = false;
+};
+
+void Read(char* buffer, uint64_t now, pools::RangeTable& table) {
+  stack::MapsReader reader(buffer);
+  Classifier classifier(now);
+  MapsLine line;
+  Range held = {};  // what may guard a stack, until what is above it says whether it does
+  table.BeginSweep();
+  for (uint32_t lines = 0; reader.Next(&line);) {
+    if (line.end > kEndOfUserSpace) continue;  // vsyscall
+    if (++lines > kMostLines) return;
+    const Range range = classifier.Classify(line);
+    if (held.length != 0) {
+      if (range.kind == RangeKind::kStack && range.start == held.end()) {
+        held.kind = range.kind;
+        held.domain = range.domain;
+        held.flags = range.flags;
+      }
+      table.Sweep(held);
+      held.length = 0;
+    }
+    if (classifier.IsGuard()) {
+      held = range;
+    } else {
+      table.Sweep(range);
+    }
+  }
+  if (held.length != 0) table.Sweep(held);
+  if (reader.AtEnd()) table.EndSweep();
+}
+
+}  // namespace
+
+void LookAtRangesIfDue(uint64_t now) {
+  const uint64_t last = g_looked_ns.load(kRelaxed);
+  const uint64_t pause = g_cost_ns.load(kRelaxed) * kTimePerLook;
+  if (last != 0 && (now - last < kPauseNs || now - last < pause)) return;
+  PassOverStuckChange();
+  const uint64_t start = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
+  void* const buffer = base::MapPrivate(stack::MapsReader::kBufferSize, "heapecho maps");
+  if (buffer == nullptr) return;
+  {
+    RangesForOneself ranges;
+    if (ranges) {
+      Read(static_cast<char*>(buffer), now, ranges.table());
+      g_looked_ns.store(now, kRelaxed);
+    }
+  }
+  base::Unmap(buffer, stack::MapsReader::kBufferSize);
+  const uint64_t cost = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start;
+  g_cost_ns.store(cost, kRelaxed);
+  g_state.own_ns.fetch_add(cost, kRelaxed);
+  g_state.controlled_own_ns.fetch_add(cost, kRelaxed);
+}
+
+void RangeLookAfterFork() { g_looked_ns.store(0, kRelaxed); }
+
+}  // namespace heapecho::hook

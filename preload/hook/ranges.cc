@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/hook/ranges.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include <atomic>
+
+#include "preload/base/counters.h"
+#include "preload/base/memory.h"
+#include "preload/base/syscalls.h"
+#include "preload/hook/arrow.h"
+#include "preload/hook/guard.h"
+#include "preload/hook/lifetime.h"
+#include "preload/hook/next.h"
+#include "preload/hook/state.h"
+#include "preload/stack/modules.h"
+
+namespace heapecho::hook {
+namespace {
+
+using pools::Range;
+using pools::RangeChange;
+using pools::RangeKind;
+using pools::RangeLog;
+using Kind = RangeChange::Kind;
+
+// Code whose mappings are raw material of a domain.
+struct Owner {
+  std::atomic<uintptr_t> start, end;
+  std::atomic<uint8_t> domain;
+};
+
+struct Ranges {
+  pools::RangeTable table;
+  RangeLog log;
+  std::atomic<const void*> busy;  // who changes the table: the address of its thread's state
+  std::atomic<bool> unsure;
+  Owner owners[1 + kMostArrows];  // the allocator, the libarrows
+  bool malloc_maps_unseen;
+  uint64_t stuck;  // the place that was not filled when somebody looked last, plus one
+};
+constinit Ranges g_ranges = {};
+
+void Apply(const RangeChange& change) {
+  pools::RangeTable& table = g_ranges.table;
+  bool whole = true;
+  switch (change.kind) {
+    case Kind::kNothing:
+      break;
+    case Kind::kMap:
+      whole = table.Insert(change.range);
+      break;
+    case Kind::kUnmap:
+      whole = table.Remove(change.start, change.end);
+      break;
+    case Kind::kMove:
+      whole = table.Move(change.start, change.end - change.start, change.range);
+      break;
+    case Kind::kAdopt:
+      table.Adopt(change.start, change.end, change.range.domain);
+      break;
+    case Kind::kGiveBack:
+      table.GiveBack(change.start, change.end);
+      break;
+  }
+  if (!whole) HEAPECHO_COUNT(ranges_dropped);
+}
+
+bool TryOwn() {
+  const void* nobody = nullptr;
+  // Pairs with the release in Disown().
+  return g_ranges.busy.compare_exchange_strong(nobody, &t_state, std::memory_order_acq_rel);
+}
+
+void Disown() { g_ranges.busy.store(nullptr, std::memory_order_release); }
+
+void Drain() {
+  RangeChange change;
+  while (g_ranges.log.Take(&change)) Apply(change);
+}
+
+// Who appends and finds the table taken leaves the change to who has it, and that one looks again when it has given the
+// table back: of the two fences one comes first.
+void BringUpToDate() {
+  do {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (!TryOwn()) return;
+    Drain();
+    Disown();
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  } while (g_ranges.log.HasNext());
+}
+
+void Lost() {
+  HEAPECHO_COUNT(range_changes_lost);
+  g_ranges.unsure.store(true, kRelaxed);
+}
+
+void Append(uint64_t place, const RangeChange& change) {
+  if (place == RangeLog::kNoPlace) place = g_ranges.log.Reserve();
+  if (place == RangeLog::kNoPlace || !g_ranges.log.Fill(place, change)) Lost();
+  BringUpToDate();
+}
+
+// Whose raw material what `caller` maps is; kNobodysDomain: nobody's.
+uint8_t OwnerOf(uintptr_t caller) {
+  for (const Owner& owner : g_ranges.owners) {
+    if (caller >= owner.start.load(kRelaxed) && caller < owner.end.load(kRelaxed)) return owner.domain.load(kRelaxed);
+  }
+  // The hook of pymalloc's arenas asks in that name.
+  if (t_state.domain == static_cast<uint8_t>(wire::Domain::kPython)) return t_state.domain;
+  return pools::kNobodysDomain;
+}
+
+// A file that is memory: of tmpfs, or of memfd_create.
+bool IsMemoryFile(int descriptor) {
+  constexpr long kTmpfs = 0x01021994, kHugetlbfs = 0x958458f6;
+  struct statfs64 system;
+  struct stat status;
+  return !base::Failed(base::Syscall(SYS_fstatfs, descriptor, &system)) &&
+         (system.f_type == kTmpfs || system.f_type == kHugetlbfs) &&
+         !base::Failed(base::Syscall(SYS_fstat, descriptor, &status)) && S_ISREG(status.st_mode);  // no device
+}
+
+RangeKind KindOf(const Mapping& mapping) {
+  if (mapping.heap) return RangeKind::kBrkHeap;
+  const bool is_private = (mapping.flags & MAP_TYPE) == MAP_PRIVATE;
+  if ((mapping.flags & MAP_ANONYMOUS) != 0) return is_private ? RangeKind::kAnonymous : RangeKind::kShared;
+  return IsMemoryFile(mapping.descriptor) ? RangeKind::kShared : RangeKind::kFile;
+}
+
+Range Describe(const Mapping& mapping) {
+  Range range = {};
+  range.start = mapping.start;
+  range.length = base::RoundUp(mapping.length, base::kPageSize);
+  range.time_ns = Now();
+  range.caller = mapping.caller;
+  range.kind = KindOf(mapping);
+  range.domain = pools::kNobodysDomain;
+  range.flags = pools::kRangeSeen;
+  range.thread = t_state.thread_id;
+  if (range.kind == RangeKind::kFile) return range;
+  range.domain = OwnerOf(mapping.caller);
+  if (range.domain != pools::kNobodysDomain) {
+    range.flags |= pools::kRangeReserve;
+    return range;
+  }
+  range.domain = static_cast<uint8_t>(wire::Domain::kMmap);
+  // Address space to be used bit by bit: allocators', collectors', just-in-time compilers'.
+  if (mapping.protection == PROT_NONE || (mapping.flags & MAP_NORESERVE) != 0) range.flags |= pools::kRangeMeasured;
+  return range;
+}
+
+}  // namespace
+
+bool InitializeRanges(uint32_t capacity, uintptr_t next_mmap) {
+  uintptr_t start = 0, end = 0;
+  if (stack::ModuleRangeOf(reinterpret_cast<uintptr_t>(g_next.malloc), &start, &end)) {
+    g_ranges.malloc_maps_unseen = next_mmap >= start && next_mmap < end;
+    if (!g_ranges.malloc_maps_unseen) {
+      g_ranges.owners[0].domain.store(static_cast<uint8_t>(wire::Domain::kMalloc), kRelaxed);
+      g_ranges.owners[0].start.store(start, kRelaxed);
+      g_ranges.owners[0].end.store(end, kRelaxed);
+    }
+  }
+  return g_ranges.log.Initialize() && g_ranges.table.Initialize(capacity, {.taken = nullptr, .written = nullptr});
+}
+
+bool MallocMapsUnseen() { return g_ranges.malloc_maps_unseen; }
+
+bool RangesAreFollowed() { return g_ranges.table.capacity() != 0 && IsOurs(); }
+
+uint64_t RangeWillChange() { return g_ranges.log.Reserve(); }
+
+void RangeDidNotChange(uint64_t place) {
+  if (place == RangeLog::kNoPlace) return;
+  if (!g_ranges.log.Fill(place, {})) Lost();
+  BringUpToDate();
+}
+
+void RangeUnmapped(uint64_t place, uintptr_t start, uint64_t length) {
+  if (place == RangeLog::kNoPlace) return Lost();
+  const Guard guard(t_state);
+  Append(place, {.kind = Kind::kUnmap,
+                 .start = start,
+                 .end = start + base::RoundUp(length, base::kPageSize),
+                 .range = {}});
+}
+
+void RangeMapped(uint64_t place, const Mapping& mapping) {
+  const Guard guard(t_state);
+  Append(place, {.kind = Kind::kMap, .start = 0, .end = 0, .range = Describe(mapping)});
+}
+
+void RangeMoved(uint64_t place, uintptr_t start, uint64_t length, const Mapping& to) {
+  const Guard guard(t_state);
+  if (place == RangeLog::kNoPlace) Lost();
+  Append(place, {.kind = Kind::kMove,
+                 .start = start,
+                 .end = start + base::RoundUp(length, base::kPageSize),
+                 .range = Describe(to)});
+}
+
+void RangeGivenBack(uintptr_t start, uint64_t length) {
+  const Guard guard(t_state);
+  Append(RangeLog::kNoPlace, {.kind = Kind::kGiveBack,
+                              .start = start,
+                              .end = start + base::RoundUp(length, base::kPageSize),
+                              .range = {}});
+}
+
+bool MapsRawMaterial(uintptr_t caller) { return OwnerOf(caller) != pools::kNobodysDomain; }
+
+void AdoptRangesOf(size_t which, uintptr_t start, uintptr_t end, wire::Domain domain) {
+  if (g_ranges.table.capacity() == 0) return;
+  Owner& owner = g_ranges.owners[1 + which];
+  owner.end.store(0, kRelaxed);
+  owner.domain.store(static_cast<uint8_t>(domain), kRelaxed);
+  owner.start.store(start, kRelaxed);
+  owner.end.store(end, std::memory_order_release);
+  Range range = {};
+  range.domain = static_cast<uint8_t>(domain);
+  Append(RangeLog::kNoPlace, {.kind = Kind::kAdopt, .start = start, .end = end, .range = range});
+}
+
+RangesForOneself::RangesForOneself() : mine_(g_ranges.table.capacity() != 0 && TryOwn()) {
+  if (mine_) Drain();
+}
+
+RangesForOneself::~RangesForOneself() {
+  if (!mine_) return;
+  Disown();
+  BringUpToDate();
+}
+
+pools::RangeTable& RangesForOneself::table() { return g_ranges.table; }
+
+NextRangeIs NextRange(uintptr_t address, Range* range) {
+  RangesForOneself ranges;
+  if (!ranges) return NextRangeIs::kBusy;
+  return ranges.table().Next(address, range) ? NextRangeIs::kThere : NextRangeIs::kNone;
+}
+
+bool RangesWereUnsure() { return g_ranges.unsure.exchange(false, kRelaxed); }
+
+void PassOverStuckChange() {
+  RangesForOneself ranges;
+  if (!ranges) return;
+  const uint64_t stuck = g_ranges.log.Stuck();
+  if (stuck != RangeLog::kNoPlace && g_ranges.stuck == stuck + 1 && g_ranges.log.Void()) Lost();
+  g_ranges.stuck = stuck + 1;
+}
+
+void RangesAfterFork() {
+  if (g_ranges.table.capacity() == 0) return;
+  const void* const busy = g_ranges.busy.load(kRelaxed);
+  if (busy != nullptr && busy != &t_state) {  // another thread's, and it was in the middle of it
+    g_ranges.table.Clear();
+    g_ranges.busy.store(nullptr, kRelaxed);
+    Lost();
+  }
+  if (!g_ranges.log.AfterFork()) Lost();
+}
+
+}  // namespace heapecho::hook

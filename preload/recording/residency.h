@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which pages of a range the kernel has, read from /proc/self/pagemap.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heapecho::recording {
+
+struct Residency {
+  uint64_t present;  // bytes, as this process has touched them: of shared memory its own share alone
+  uint64_t swapped;  // bytes
+  uintptr_t next;    // read up to here; the range's end: all of it
+};
+
+// Reads a range, page by page, until `deadline_ns` (CLOCK_MONOTONIC) has passed, and adds to what `residency` says
+// already; start again at its `next`. A page of a hundred thousand takes some 10 ns, whether it is there or not. Not thread-safe;
+// each reader needs its own, with a buffer that the caller provides. Holds the descriptor until destroyed. Signal-safe,
+// allocates nothing, leaves errno alone.
+class PagemapReader {
+ public:
+  static constexpr size_t kBufferSize = 16384;  // 8 MiB of the range at a time
+
+  explicit PagemapReader(char* buffer);  // kBufferSize bytes, aligned to 8
+  ~PagemapReader();
+  PagemapReader(const PagemapReader&) = delete;
+  PagemapReader& operator=(const PagemapReader&) = delete;
+
+  // At least one buffer is read, whatever the deadline. False when it cannot be read (no /proc, a filter).
+  bool Read(uintptr_t start, uintptr_t end, uint64_t deadline_ns, Residency* residency);
+
+ private:
+  char* const buffer_;
+  int fd_;
+};
+
+}  // namespace heapecho::recording
