@@ -38,7 +38,7 @@ using model::Estimate;
 struct Key {
   MergedNodeId leaf, python_leaf, behalf_leaf;
   Domain domain = Domain::kMalloc;
-  enum Flag : uint8_t { kUnknownStack = 1, kTruncated = 2, kBroken = 4, kUnlisted = 8 };
+  enum Flag : uint8_t { kUnknownStack = 1, kTruncated = 2, kBroken = 4, kUnlisted = 8, kCut = 16 };
   uint8_t flags = 0;
   uint32_t process = 0;  // index of the recording, if asked for by process or thread
   ThreadId thread;       // if asked for by thread
@@ -250,14 +250,15 @@ Key Aggregator::State::KeyOf(const Bulk& bulk, model::StackId id, MergedStacks::
   const model::Stack& stack = bulk.StackOf(id);
   Key key;
   key.domain = stack.domain;
-  if (&stack == &bulk.stacks.front()) {
+  if (&stack == &bulk.stacks.front() || (stack.cut && stack.HasNoFrames())) {
     key.flags = Key::kUnknownStack;
   } else {
     key.leaf = importer->ImportNative(stack.native_leaf);
     key.python_leaf = importer->ImportPython(stack.python_leaf);
     key.behalf_leaf = importer->ImportPython(stack.behalf_leaf);
     key.flags = static_cast<uint8_t>((stack.truncated ? Key::kTruncated : 0) |
-                                     (stack.broken ? Key::kBroken : 0));
+                                     (stack.broken ? Key::kBroken : 0) |
+                                     (stack.cut ? Key::kCut : 0));
   }
   if (options.by == By::kProcess || options.by == By::kThread) key.process = process;
   key.thread = thread;
@@ -669,6 +670,7 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
     if (key.flags & Key::kTruncated) add("[stack truncated]");
     if (key.flags & Key::kBroken && !whole) add("[stack broken]");
     sample.frames.insert(sample.frames.end(), frames.begin(), frames.end());
+    if (key.flags & Key::kCut) add(std::string(kFolded));
     sample.domain = key.domain;
     sample.estimate = total.estimate;
     sample.oldest_ns = total.oldest_ns;

@@ -16,6 +16,8 @@ namespace heapecho::aggregator {
 
 inline constexpr absl::string_view kUnknownCode =
     "[unknown code]";                                     // a Python frame without a name
+inline constexpr absl::string_view kFolded =
+    "[folded]";  // stands for innermost frames that made room for others
 inline constexpr absl::string_view kImport = "[import]";  // stands for the import machinery
 
 // A frame's part in a stack.

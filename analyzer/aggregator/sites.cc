@@ -14,6 +14,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
+#include "analyzer/aggregator/folding.h"
 
 namespace heapecho::aggregator {
 namespace {
@@ -229,6 +230,7 @@ std::vector<model::SiteGroup> Group(const model::Profile& profile, model::Unit u
 }  // namespace
 
 bool IsPlumbing(const model::Frame& frame) {
+  if (frame.kind == model::Frame::Kind::kSynthetic) return frame.function == kFolded;
   if (frame.kind != model::Frame::Kind::kNative) return false;
   for (const absl::string_view module : kPlumbingModules)
     if (absl::StartsWith(frame.module, module)) return true;

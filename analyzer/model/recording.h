@@ -100,11 +100,12 @@ struct Stack {
   uint32_t python_leaf = 0;  // index into Recording::python_nodes; 0: no Python frame
   uint32_t behalf_leaf = 0;  // likewise: the stack on whose behalf this thread did it; 0: nobody's
   Domain domain = Domain::kMalloc;
-  bool truncated =
-      false;  // innermost frames are there, the outermost ones or some inner ones were cut
+  bool truncated = false;  // the outermost frames are missing
+  bool cut = false;        // the innermost frames are missing
   bool broken = false;  // the walk ended early
   uint64_t first_seen_ns = 0;
   uint32_t samples = 0;
+  bool HasNoFrames() const { return native_leaf == 0 && python_leaf == 0 && behalf_leaf == 0; }
   Estimate allocated{};
   Estimate freed{};  // variances are not recorded: zero
   Estimate live{};   // as the process kept it; the live set below says the same entry by entry

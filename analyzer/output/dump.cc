@@ -10,6 +10,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 
 namespace heapecho::output {
 namespace {
@@ -253,8 +255,11 @@ void DumpStacks(const model::Recording& recording, Writer& out) {
     out.Add("first_seen_ns", stack.first_seen_ns).Add("samples", stack.samples);
     out.AddEstimate("allocated", stack.allocated).AddEstimate("freed", stack.freed);
     out.AddEstimate("live", stack.live).AddEstimate("peak", stack.peak);
-    out.Add("flags", stack.truncated ? (stack.broken ? "truncated,broken" : "truncated")
-                                     : (stack.broken ? "broken" : "none"));
+    std::vector<absl::string_view> flags;
+    if (stack.truncated) flags.push_back("truncated");
+    if (stack.broken) flags.push_back("broken");
+    if (stack.cut) flags.push_back("cut");
+    out.Add("flags", flags.empty() ? "none" : absl::StrJoin(flags, ","));
     out.End();
     for (uint32_t leaf = stack.native_leaf; leaf != 0; leaf = recording.native_nodes[leaf].parent) {
       const model::Node& node = recording.native_nodes[leaf];

@@ -37,6 +37,7 @@ model::Stack ToStack(const wire::StackRecord& record, uint32_t peak_mark, Compla
     complaints.Count("stacks are of an unknown domain; they count as malloc");
   }
   stack.truncated = (record.flags & wire::kStackTruncated) != 0;
+  stack.cut = (record.flags & wire::kStackCut) != 0;
   stack.broken = (record.flags & wire::kStackBroken) != 0;
   stack.first_seen_ns = record.first_seen_ns;
   stack.samples = record.samples;

@@ -75,7 +75,7 @@ uint32_t Interner::Intern(const Use& use, const CapturedStack& captured, wire::D
                           uint64_t now_ns) {
   if (use.folding() || capacity_ == 0) {
     HEAPECHO_COUNT(stack_unknown);
-    return wire::kUnknownStack;
+    return unknown_[static_cast<size_t>(domain)].load(kRelaxed);
   }
   const bool truncated = captured.native_walk.truncated || captured.python_walk.truncated;
   Key key = {.native_leaf = 0,
@@ -93,13 +93,14 @@ uint32_t Interner::Intern(const Use& use, const CapturedStack& captured, wire::D
   const uint64_t known = cached.load(std::memory_order_acquire);
   if (((known ^ hash) >> 16) == 0 && (known & 0xffff) != 0) return known & 0xffff;
 
+  KeepUnknownStack(domain, now_ns);
   bool cut = !Insert(captured, &key);
-  if (cut) key.flags |= wire::kStackTruncated;
+  if (cut) key.flags |= wire::kStackCut;
   uint32_t stack = FindOrAddStack(key, now_ns);
   if (stack == wire::kUnknownStack) {
     // No id left: the innermost caller that has one, however it was captured.
     cut = true;
-    key.flags |= wire::kStackTruncated;
+    key.flags |= wire::kStackCut;
     for (; stack == wire::kUnknownStack; CutInnermost(&key)) {
       stack = FindStack(key);
       if (key.IsEmpty()) break;
@@ -107,12 +108,25 @@ uint32_t Interner::Intern(const Use& use, const CapturedStack& captured, wire::D
   }
   if (stack == wire::kUnknownStack) {
     HEAPECHO_COUNT(stack_unknown);
+    stack = unknown_[static_cast<size_t>(domain)].load(kRelaxed);
   } else if (cut) {
     HEAPECHO_COUNT(stack_cut);
   } else {
     cached.store((hash & ~uint64_t{0xffff}) | stack, std::memory_order_release);
   }
   return stack;
+}
+
+void Interner::KeepUnknownStack(wire::Domain domain, uint64_t now_ns) {
+  std::atomic<uint32_t>& unknown = unknown_[static_cast<size_t>(domain)];
+  if (domain == wire::Domain::kMalloc || unknown.load(kRelaxed) != wire::kUnknownStack) return;
+  unknown.store(FindOrAddStack({.native_leaf = 0,
+                                .python_leaf = 0,
+                                .behalf_leaf = 0,
+                                .flags = wire::kStackCut,
+                                .domain = static_cast<uint8_t>(domain)},
+                               now_ns),
+                kRelaxed);
 }
 
 // Brings the frames into the trees, from the outermost on. False when a tree was full: the leaves are then those of the
@@ -395,7 +409,7 @@ void Interner::FoldOne(uint32_t stack, const ProcessTotals& process, References&
   --references.python[before.python_leaf];
   --references.python[before.behalf_leaf];
   Key key = before;
-  key.flags |= wire::kStackTruncated;
+  key.flags |= wire::kStackCut;
   const auto shared = [](uint32_t leaf, const uint32_t* counts) { return leaf == 0 || counts[leaf] != 0; };
   do {  // at least the innermost frame
     const Key inner = key;

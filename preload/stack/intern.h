@@ -11,7 +11,7 @@
 // one stack: a native frame that evaluated Python code goes with the last of its Python frames, the stack on whose behalf
 // this one ran comes last, and the point is reached where all leaves are shared with somebody. Detail is lost, never bytes, and never a new site. Folding needs the tables for itself. It takes them
 // only when nobody is inside (Use counts who is), and while it runs, samples of other threads are accounted to
-// the unknown stack (counted): nobody waits. Where it cannot run, or ran a moment ago, a new stack is cut to
+// their domain's stack without frames (counted): nobody waits. Where it cannot run, or ran a moment ago, a new stack is cut to
 // the innermost caller that has an id.
 //
 // Alternatives: epochs with deferred frees would let others in while folding, at the price of a retired list
@@ -61,14 +61,14 @@ class Interner {
     ~Use();
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
-    bool folding() const { return folding_; }  // the tables are another thread's now: only kUnknownStack
+    bool folding() const { return folding_; }  // the tables are another thread's now: only stacks without frames
 
    private:
     Interner& interner_;
     bool folding_;
   };
 
-  // The id of a captured stack. Call inside a Use. Never fails: at worst kUnknownStack, counted.
+  // The id of a captured stack. Call inside a Use. Never fails: at worst its domain's stack without frames, counted.
   uint32_t Intern(const Use& use, const CapturedStack& captured, wire::Domain domain, uint64_t now_ns);
 
   // The node of a stack of Python frames alone, which another thread's stacks are to name as theirs (behalf_leaf): one of
@@ -101,6 +101,9 @@ class Interner {
   Key KeyOf(uint32_t stack) const;
   bool Insert(const CapturedStack& captured, Key* key);
   void CutInnermost(Key* key) const;
+  // A domain's first stack that is not in the cache brings one without frames along, so that what it has no stack for
+  // later stays its own. Malloc's is kUnknownStack.
+  void KeepUnknownStack(wire::Domain domain, uint64_t now_ns);
   uint32_t FindStack(const Key& key) const;
   uint32_t FindOrAddStack(const Key& key, uint64_t now_ns);
   uint32_t ReserveStack();
@@ -121,6 +124,7 @@ class Interner {
   // Of InternPython: hash of the frames, its low 24 bits replaced by the node.
   static constexpr uint32_t kPythonCached = 64;
   std::atomic<uint64_t> python_cache_[kPythonCached];
+  std::atomic<uint32_t> unknown_[wire::kDomains];  // by domain: a stack without frames, kUnknownStack until there is one
   std::atomic<uint32_t> used_;
   std::atomic<uint64_t> free_list_;  // tag << 32 | stack; linked through native_leaf
   std::atomic<uint32_t> inside_;

@@ -237,12 +237,14 @@ static_assert(sizeof(CodeRecord) == 32);
 
 inline constexpr uint8_t kNoDomain = 0xff;  // of a StackRecord that is nobody's and holds nothing
 enum class Domain : uint8_t { kMalloc = 0, kPython = 1, kArrow = 2, kMmap = 3 };
+inline constexpr size_t kDomains = 4;
 
 inline constexpr uint32_t kUnknownStack = 0;  // samples whose stack could not be kept; counted
 
 enum StackFlags : uint16_t {
-  kStackTruncated = 1,  // more than kMaxNativeFrames, or a full tree cut the innermost frames off
+  kStackTruncated = 1,  // outermost frames are missing: there were more than kMaxNativeFrames, or than of Python's are kept
   kStackBroken = 2,     // the walk ended at a frame it could not step over
+  kStackCut = 4,        // innermost frames are missing: the tables were full, or the stack was folded into its caller
 };
 
 // Totals of one stack in one domain, updated in place.

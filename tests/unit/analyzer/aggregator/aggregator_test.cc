@@ -152,10 +152,31 @@ TEST(Aggregator, MarksWhatIsNotAWholeStack) {
   recording.AddBlock(recording.AddStack({0x10}), 4, 1);
   recording->stacks[2].broken = true;
   recording.AddBlock(recording.AddStack({0x7f00}, model::Domain::kMalloc, 0), 8, 1);
+  recording.AddBlock(recording.AddStack({0x10}), 16, 1);
+  recording->stacks[4].cut = true;
   const model::Profile profile = Aggregate({*recording}).profile;
   EXPECT_THAT(BytesByStack(profile),
               UnorderedElementsAre(Pair("[unknown stack]", 1), Pair("[stack truncated];f10", 2),
-                                   Pair("[stack broken];f10", 4), Pair("[anonymous]", 8)));
+                                   Pair("[stack broken];f10", 4), Pair("[anonymous]", 8),
+                                   Pair("f10;[folded]", 16)));
+}
+
+TEST(Aggregator, KeepsInItsDomainWhatHasNoStack) {
+  InMemoryRecording recording(1);
+  recording.AddBlock(recording.AddStack({}, model::Domain::kArrow), 30, 1);
+  recording->stacks[1].cut = true;
+  const model::Profile profile = Aggregate({*recording}).profile;
+  EXPECT_THAT(BytesByStack(profile), UnorderedElementsAre(Pair("[unknown stack]", 30)));
+  EXPECT_EQ(profile.domains[2].bytes, 30);
+}
+
+TEST(Aggregator, RanksAFoldedStackByTheFunctionThatIsLeft) {
+  InMemoryRecording recording(1);
+  recording.AddBlock(recording.AddStack({0x10}), 16, 1);
+  recording->stacks[1].cut = true;
+  const model::Report report = Aggregate({*recording});
+  ASSERT_EQ(report.groups.size(), 1U);
+  EXPECT_EQ(report.profile.frames[report.groups[0].frame.value].function, "f10");
 }
 
 TEST(Aggregator, TakesAModuleWithoutAPathForTheProgramItself) {

@@ -221,6 +221,19 @@ TEST(Interner, TellsStacksApartThatDifferOnlyInOnWhoseBehalfTheyRan) {
   EXPECT_EQ(MergedOf(*interner, InternStack(*interner, one)), one.Shown());
 }
 
+// What had no room used to be malloc's, whoever had asked for it.
+TEST(Interner, KeepsInItsDomainWhatItHasNoRoomFor) {
+  auto interner = Make(20, 1000);
+  const uint32_t first = InternAddresses(*interner, {0x10, 0x20}, 1, wire::Domain::kArrow);
+  EXPECT_EQ(interner->Totals(first).domain, static_cast<uint8_t>(wire::Domain::kArrow));
+  for (uintptr_t i = 0; i < 40; ++i) InternAddresses(*interner, {0x1000 + i, 0x10000 + i});
+  for (uintptr_t i = 0; i < 40; ++i) {
+    const uint32_t id = InternAddresses(*interner, {0x2000 + i, 0x20000 + i}, 1, wire::Domain::kArrow);
+    ASSERT_EQ(interner->Totals(id).domain, static_cast<uint8_t>(wire::Domain::kArrow));
+  }
+  EXPECT_EQ(InternAddresses(*interner, {0x3000}), wire::kUnknownStack);
+}
+
 // Whichever tree is full first: what is left of a stack is its outer part, in both kinds of frames.
 TEST(Interner, CutsTheInnermostFramesOfBothKindsWhenATreeIsFull) {
   const std::pair<uint32_t, uint32_t> kNodes[] = {{150, 4000}, {4000, 60}, {150, 60}};
@@ -236,7 +249,7 @@ TEST(Interner, CutsTheInnermostFramesOfBothKindsWhenATreeIsFull) {
       const Merged merged = MergedOf(*interner, id), shown = stack.Shown();
       ASSERT_LE(merged.size(), shown.size());
       ASSERT_TRUE(std::equal(merged.rbegin(), merged.rend(), shown.rbegin()));
-      ASSERT_EQ((interner->Totals(id).flags & wire::kStackTruncated) != 0, merged.size() != shown.size());
+      ASSERT_EQ((interner->Totals(id).flags & wire::kStackCut) != 0, merged.size() != shown.size());
     }
     EXPECT_GT(CounterOf(base::Counter::k_stack_cut), cut);
   }
