@@ -18,6 +18,7 @@
 #include "preload/sampler/interval.h"
 #include "preload/sampler/poisson.h"
 #include "preload/stack/capture_registers.h"
+#include "preload/stack/greenlet.h"
 
 namespace heapecho::hook {
 namespace {
@@ -125,9 +126,7 @@ __attribute__((noinline)) uint64_t Sample(ThreadState& thread, void* block, size
   stack::CaptureRegisters(&registers);
   stack::NativeWalk walk =
       stack::WalkNative(registers, thread.bounds, scratch->native, wire::kMaxNativeFrames);
-  if (walk.truncated) HEAPECHO_COUNT(unwind_truncated);
   if (walk.broken) {
-    HEAPECHO_COUNT(unwind_broken);
     // It may have ended at anything; what is an evaluation is for the merge to say.
     if (walk.count > 0) scratch->native[walk.count - 1].ip &= ~wire::kEvaluationFrame;
   }
@@ -137,6 +136,12 @@ __attribute__((noinline)) uint64_t Sample(ThreadState& thread, void* block, size
   const stack::PythonWalk python =
       g_state.python.Walk(own > 0 ? native[-1].cfa : registers.sp, native, walk, scratch->python);
   if (python.truncated) HEAPECHO_COUNT(python_truncated);
+  if (python.count > 0) {
+    const auto of_greenlet = static_cast<uint32_t>(stack::FramesOfGreenlet(native, walk.count));
+    if (of_greenlet < walk.count) walk = {.count = of_greenlet, .truncated = false, .broken = false};
+  }
+  if (walk.truncated) HEAPECHO_COUNT(unwind_truncated);
+  if (walk.broken) HEAPECHO_COUNT(unwind_broken);
   SettlePythonDomain();
   {
     stack::Interner::Use use(g_state.interner);

@@ -7,8 +7,9 @@
 
 #include "preload/base/counters.h"
 #include "preload/base/memory.h"
-#include "preload/stack/elf_image.h"
 #include "preload/base/memory_probe.h"
+#include "preload/stack/elf_image.h"
+#include "preload/stack/greenlet.h"
 #include "preload/stack/object_finder.h"
 #include "preload/stack/path_arena.h"
 
@@ -62,12 +63,11 @@ uint64_t NowNs() {
 }
 
 void Tell(const Entry& entry) {
-  const ModuleSink sink = g_sink.load(std::memory_order_relaxed);
-  if (sink == nullptr) return;
   Module module = entry.module;
   module.unloaded_ns = entry.unloaded_ns.load(std::memory_order_relaxed);
   module.unloaded = module.unloaded_ns != 0;
-  sink(module);
+  NoteIfGreenlet(module);
+  if (const ModuleSink sink = g_sink.load(std::memory_order_relaxed)) sink(module);
 }
 
 void MarkUnloaded(Entry* entry) {

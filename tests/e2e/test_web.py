@@ -55,4 +55,5 @@ def test_requests_that_run_at_once_keep_their_stacks_apart(kind, directory, caps
     drops = harness.report(path)["recordings"][0]["drops"]
     with capsys.disabled():
         print(f"\nNote: {kind}: {REQUESTS} requests, {len(harness.report(path)['sites'])} live sites, "
-              f"unwind_broken {drops['unwind_broken']}, python_truncated {drops['python_truncated']}")
+              f"unwind_broken {drops['unwind_broken']}, python_truncated {drops['python_truncated']}, "
+              f"stacks_folded {drops['stacks_folded']}")
