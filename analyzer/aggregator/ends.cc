@@ -28,6 +28,7 @@ using model::SentSignal;
 using model::SignalName;
 
 constexpr uint64_t kSecond = 1'000'000'000;
+constexpr uint64_t kMostUnseen = 60 * kSecond;
 constexpr uint64_t kTicksASecond = 100;  // as /proc/PID/stat counts
 constexpr double kNearLimit = 0.95;
 
@@ -303,7 +304,9 @@ class Joiner {
     for (size_t j = 0; full == nullptr && j < processes_.size(); ++j) {
       const Recording& other = processes_[j].recording;
       const uint64_t here = end.time_ns, there = processes_[j].end.time_ns;
-      const bool together = Distance(here, there) <= kSecond;
+      // Of a file that is written at times the last ones are missing.
+      const uint64_t unseen = recording.write_pause_ns + processes_[j].recording.write_pause_ns;
+      const bool together = Distance(here, there) <= kSecond + std::min(unseen, kMostUnseen);
       // A master has nothing to say for hours; its children's silence is its own.
       const bool its_child = IsParent(recording, j) && there >= here;
       if (j != i && IsNearLimit(other) && PlaceOf(other) == PlaceOf(recording) &&

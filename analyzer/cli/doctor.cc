@@ -79,8 +79,8 @@ FileSystem NameOf(const struct statfs& system) {
       return {"XFS", true};
     case TMPFS_MAGIC:
       return {"tmpfs", true};
-    case OVERLAYFS_SUPER_MAGIC:
-      return {"overlayfs", true};
+    case OVERLAYFS_SUPER_MAGIC:  // as the library decides: all but the type is of what lies below
+      return {"overlayfs", system.f_files != 0 && system.f_bsize == system.f_frsize};
     case BTRFS_SUPER_MAGIC:
       return {"btrfs"};
     case NFS_SUPER_MAGIC:
@@ -155,12 +155,9 @@ void CheckDirectory(const std::string& directory, const std::string& root, uid_t
     findings->Ok(absl::StrCat("file system: ", file_system.name,
                               ", where recordings are mapped and outlive SIGKILL"));
   } else {
-    findings->Problem(
-        absl::StrCat("file system: ", file_system.name,
-                     ", where mapped recordings are not safe and none is made"),
-        absl::StrCat("point ", kDirectoryVariable,
-                     " to ext2/3/4, XFS, tmpfs or overlayfs (in a container: its own /var/tmp)"));
-    return;
+    findings->Note(absl::StrCat("file system: ", file_system.name,
+                                ", where mapping is not safe: what changed is written once a second, and a "
+                                "SIGKILL costs the last one"));
   }
   const double free_bytes =
       static_cast<double>(system.f_bavail) * static_cast<double>(system.f_bsize);
@@ -306,6 +303,13 @@ void CheckItsRecording(const Process& process, const std::string& directory, Fin
       findings->Ok(absl::StrCat("its recording: ", directory, file.substr(file.rfind('/')), ", ",
                                 output::HumanCount(static_cast<double>(recording->samples)),
                                 " samples, last written ", AgeOf(LastSeen(*recording))));
+      if (recording->keeping != model::Keeping::kMapped) {
+        findings->Note(absl::StrFormat(
+            "its file is written, not mapped (%s): %.3g s apart, held up for %.3g ms at most",
+            recording->keeping == model::Keeping::kAsked ? "HEAPECHO_MAP=0" : "not safe on its file system",
+            static_cast<double>(recording->write_pause_ns) / 1e9,
+            static_cast<double>(recording->write_longest_ns) / 1e6));
+      }
       if (recording->recording_end != model::RecordingEnd::kNone) {
         findings->Problem(absl::StrCat("its recording ended early: ",
                                        recording->recording_end == model::RecordingEnd::kDiskFull

@@ -226,6 +226,10 @@ struct Identity {
   uint64_t cgroup_limit = 0;  // bytes; 0: none known
 };
 
+// How the file was kept: each store was its own at once (mapped), or pages that changed were written now and then, since a
+// mapping is not safe on that file system, or because it was asked for.
+enum class Keeping : uint8_t { kMapped, kWritten, kAsked };
+
 struct Recording {
   std::string file;  // path as given
   uint64_t file_bytes = 0, disk_bytes = 0;
@@ -241,6 +245,10 @@ struct Recording {
   uint32_t threads_at_most = 0;  // at once, at the moments when somebody looked; 0: not known
   uint64_t own_ns = 0, cpu_ns = 0;
   uint64_t python_arena_bytes = 0;  // that CPython's allocator had from the system for small objects
+  Keeping keeping = Keeping::kMapped;
+  // Of a file that was written: from one time to the next, and the longest that a thread was held up. What happened
+  // after last_event_ns, and before a kill, is not in it.
+  uint64_t write_pause_ns = 0, write_longest_ns = 0;
   ProcessEnd process_end = ProcessEnd::kRunning;
   int32_t exit_status = 0;
   RecordingEnd recording_end = RecordingEnd::kNone;

@@ -138,6 +138,10 @@ void DumpHeader(const model::Recording& recording, Writer& out) {
   out.Add("exit_status", recording.exit_status).Add("process_end_ns", recording.process_end_ns);
   out.Add("recording", NameOf(recording.recording_end)).Add("errno", recording.recording_end_errno);
   out.Add("recording_end_ns", recording.recording_end_ns).End();
+  if (recording.keeping != model::Keeping::kMapped) {
+    out.Begin("written").Add("why", recording.keeping == model::Keeping::kAsked ? "asked" : "file-system");
+    out.Add("pause_ns", recording.write_pause_ns).Add("longest_ns", recording.write_longest_ns).End();
+  }
   if (recording.looked_ns != 0) {
     out.Begin("look").Add("time_ns", recording.looked_ns).Add("peak_rss", recording.peak_rss);
     out.Add("cgroup_current", recording.cgroup_current);

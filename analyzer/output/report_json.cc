@@ -106,6 +106,13 @@ Json ToJson(const model::ProcessSummary& process) {
   json["drops"]["torn_live"] = recording.torn_live;
   json["drops"]["torn_events"] = recording.torn_events;
   json["disk_bytes"] = recording.disk_bytes;
+  json["keeping"] = recording.keeping == model::Keeping::kMapped ? "mapped" : "written";
+  if (recording.keeping != model::Keeping::kMapped) {
+    const auto milliseconds = [](uint64_t ns) { return std::round(static_cast<double>(ns) / 1e4) / 100; };
+    json["written"] = {{"asked_for", recording.keeping == model::Keeping::kAsked},
+                       {"pause_ms", milliseconds(recording.write_pause_ns)},
+                       {"longest_ms", milliseconds(recording.write_longest_ns)}};
+  }
   model::Estimate live;
   for (const model::Estimate& domain : process.live) live += domain;
   json["live"] = ToJson(live);

@@ -69,6 +69,26 @@ std::string ThreadsOf(const model::Recording& recording) {
   return absl::StrCat(HumanCount(recording.threads_at_most), " (", seen, ")");
 }
 
+// What is missing of those whose files were written now and then; nothing where all were mapped.
+std::string Written(const model::Report& report) {
+  size_t written = 0, asked = 0;
+  uint64_t pause_ns = 0, longest_ns = 0;
+  for (const model::ProcessSummary& process : report.processes) {
+    const model::Recording& recording = process.recording;
+    if (recording.keeping == model::Keeping::kMapped) continue;
+    ++written;
+    if (recording.keeping == model::Keeping::kAsked) ++asked;
+    pause_ns = std::max(pause_ns, recording.write_pause_ns);
+    longest_ns = std::max(longest_ns, recording.write_longest_ns);
+  }
+  if (written == 0) return "";
+  return absl::StrCat(
+      "  ", written == report.processes.size() ? "" : absl::StrCat(written, " of the "), "files written, not mapped (",
+      asked == written ? "HEAPECHO_MAP=0" : "not safe on their file system", "): of a killed process up to ",
+      absl::StrFormat("%.3g s", static_cast<double>(pause_ns) / 1e9), " before its end are missing; ",
+      "no thread was held up for more than ", absl::StrFormat("%.3g ms", static_cast<double>(longest_ns) / 1e6), "\n");
+}
+
 std::string Processes(const model::Report& report) {
   std::vector<std::vector<std::string>> rows = {{"PROCESS", "PID", "PARENT", "HOST", "END",
                                                  "LAST SEEN (UTC)", "RAN", "THREADS", "LIVE",
@@ -119,6 +139,7 @@ std::string Processes(const model::Report& report) {
     absl::StrAppend(&text, "  files in ", directory, "\n");
   if (!allocators.empty())
     absl::StrAppend(&text, "  malloc served by ", absl::StrJoin(allocators, ", "), "\n");
+  absl::StrAppend(&text, Written(report));
   for (const uint64_t limit : limits)
     absl::StrAppend(&text,
                     "  memory limit of the control group: ", HumanBytes(static_cast<double>(limit)),

@@ -71,6 +71,17 @@ void ReadHeader(const wire::FileHeader& header, model::Recording& recording,
   recording.own_ns = header.own_ns;
   recording.cpu_ns = header.cpu_ns;
   recording.python_arena_bytes = header.python_arena_bytes;
+  switch (static_cast<wire::Keeping>(header.keeping)) {
+    case wire::Keeping::kMapped:
+      break;
+    case wire::Keeping::kAsked:
+      recording.keeping = model::Keeping::kAsked;
+      break;
+    default:  // whatever else it is, not every store is the file's
+      recording.keeping = model::Keeping::kWritten;
+  }
+  recording.write_pause_ns = header.write_pause_ns;
+  recording.write_longest_ns = header.write_longest_ns;
   recording.exit_status = header.exit_status;
   recording.looked_ns = header.looked_ns;
   recording.peak_rss = header.peak_rss;

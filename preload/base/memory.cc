@@ -64,6 +64,19 @@ void Unmap(void* address, size_t bytes) {
   Syscall(SYS_munmap, address, RoundUp(bytes, kPageSize));
 }
 
+void Forget(void* address, size_t bytes) {
+  Syscall(SYS_madvise, address, bytes, MADV_DONTNEED);
+}
+
+void* MapSparse(size_t bytes, size_t wiped, const char* name) {
+  char* const address = static_cast<char*>(MapPrivate(bytes, name));
+  if (address == nullptr) return nullptr;
+  Syscall(SYS_madvise, address, bytes, MADV_NOHUGEPAGE);
+  constexpr int kWipeOnFork = 18;  // MADV_WIPEONFORK
+  if (wiped != 0) Syscall(SYS_madvise, address + bytes - wiped, wiped, kWipeOnFork);
+  return address;
+}
+
 void* MapShared(int fd, size_t bytes) {
   const long result =
       Syscall(SYS_mmap, nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -21,6 +21,14 @@ bool IsOwnMemory(uintptr_t address);
 // Gives back what MapPrivate or a file mapping gave. Null is ignored.
 void Unmap(void* address, size_t bytes);
 
+// Private pages back to what they were before they were touched: not there, and read as zeros. Whole pages.
+void Forget(void* address, size_t bytes);
+
+// Private pages of which many will never be touched: never more than those that are (no huge pages), and where `wiped`
+// bytes at the end are concerned, zeros in a forked child, which then shares nothing with its parent that is copied when
+// either stores. Whole pages.
+void* MapSparse(size_t bytes, size_t wiped, const char* name);
+
 // Maps `bytes` of descriptor `fd` shared, readable and writable; nullptr on failure.
 void* MapShared(int fd, size_t bytes);
 

@@ -24,6 +24,7 @@ struct Options {
   uint64_t interval;    // bytes; kAuto
   uint64_t budget;      // bytes; kAuto
   uint64_t keep;        // bytes
+  bool map;
   bool keep_short;
   bool notice;          // tell on stderr of workers that were killed
   PythonUse python;

@@ -39,6 +39,7 @@ void EventRing::Attach(void* memory, size_t bytes, uint32_t block_bytes, Present
   for (uint32_t i = 0; i < block_count_; ++i) {
     taken_[i].store(false, kRelaxed);
     block_sequence_[i].store(0, kRelaxed);
+    given_back_[i].store(false, kRelaxed);
   }
   for (Writer& writer : writers_) writer.place.store(0, kRelaxed);
 }
@@ -58,14 +59,15 @@ uint32_t EventRing::TakeBlock(uint32_t writer, uint64_t now_ns) {
                                 .check = 0};
     header.check = wire::CheckOf(header, wire::kMagic);
     block_sequence_[block].store(header.sequence, kRelaxed);
+    given_back_[block].store(false, kRelaxed);
     StoreWords(BlockAt(block), header);
     return block;
   }
   return kNoBlock;
 }
 
-bool EventRing::Write(uint32_t thread, wire::EventRecord event) {
-  if (block_count_ == 0) return false;
+const char* EventRing::Write(uint32_t thread, wire::EventRecord event) {
+  if (block_count_ == 0) return nullptr;
   const uint32_t index = thread % kWriters;
   std::atomic<uint64_t>& place = writers_[index].place;
   for (int i = 0; i < kTries; ++i) {
@@ -77,8 +79,9 @@ bool EventRing::Write(uint32_t thread, wire::EventRecord event) {
         const uint32_t block = static_cast<uint32_t>(old >> 32) - 1;
         const uint64_t sequence = block_sequence_[block].load(kRelaxed);
         event.check = wire::CheckOf(event, wire::EventSeed(sequence, record));
-        StoreWords(BlockAt(block) + sizeof(wire::BlockHeader) + record * sizeof event, event);
-        return true;
+        char* const target = BlockAt(block) + sizeof(wire::BlockHeader) + record * sizeof event;
+        StoreWords(target, event);
+        return target;
       }
       continue;
     }
@@ -94,7 +97,7 @@ bool EventRing::Write(uint32_t thread, wire::EventRecord event) {
     if (given_up != 0) taken_[given_up - 1].store(false, std::memory_order_release);
   }
   HEAPECHO_COUNT(events_dropped);
-  return false;
+  return nullptr;
 }
 
 }  // namespace heapecho::buffer

@@ -30,8 +30,13 @@ class EventRing {
   // Begins anew over `bytes` at `memory`, in blocks of `block_bytes`. Not while anyone writes.
   void Attach(void* memory, size_t bytes, uint32_t block_bytes, Present present);
 
-  // Writes the event as writer `thread % kWriters`; sets `check`. False: dropped and counted.
-  bool Write(uint32_t thread, wire::EventRecord event);
+  // Writes the event as writer `thread % kWriters`; sets `check`. Gives its place; null: dropped and counted.
+  const char* Write(uint32_t thread, wire::EventRecord event);
+
+  // Calls `give_back(address, bytes)` for each block that was written to and is nobody's now, until it says for that
+  // block that it took the memory, which then reads as zeros. An event that is still being written there may be lost.
+  template <typename GiveBack>
+  void ForEachFullBlock(GiveBack give_back);
 
  private:
   static constexpr uint32_t kNoBlock = UINT32_MAX;
@@ -53,7 +58,21 @@ class EventRing {
   std::atomic<uint32_t> hand_;      // where the ring goes on
   std::atomic<bool> taken_[kMostBlocks];
   std::atomic<uint64_t> block_sequence_[kMostBlocks];
+  std::atomic<bool> given_back_[kMostBlocks];
   Writer writers_[kWriters];
 };
+
+template <typename GiveBack>
+void EventRing::ForEachFullBlock(GiveBack give_back) {
+  for (uint32_t i = 0; i < block_count_; ++i) {
+    if (block_sequence_[i].load(std::memory_order_relaxed) == 0 ||
+        given_back_[i].load(std::memory_order_relaxed) ||
+        taken_[i].exchange(true, std::memory_order_acquire)) {
+      continue;
+    }
+    given_back_[i].store(give_back(BlockAt(i), size_t{block_bytes_}), std::memory_order_relaxed);
+    taken_[i].store(false, std::memory_order_release);  // pairs with TakeBlock
+  }
+}
 
 }  // namespace heapecho::buffer

@@ -86,6 +86,7 @@ uint64_t StartTicksOf(pid_t pid) {
 void Publish(uint32_t slot, uint64_t now) {
   MirrorChild(slot);
   MirrorHeader(now);
+  g_state.recording.WriteNow();  // a parent may sleep until it is killed itself
 }
 
 }  // namespace
@@ -166,6 +167,7 @@ void SignalFailed(const SignalNote& note) {
   if (!LooksLikeOurs()) return;
   g_state.children.MarkFailed(note.slot, note.sequence);
   MirrorChild(note.slot);
+  g_state.recording.WriteNow();
 }
 
 pid_t ProcessOfPidfd(int pidfd, int signal) {

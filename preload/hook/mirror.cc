@@ -198,6 +198,7 @@ void BeginFile(uint64_t now) {
       g_state.recording.Begin({.directory = g_state.options.directory,
                                .budget = g_state.budget,
                                .keep = g_state.options.keep,
+                               .map = g_state.options.map,
                                .interval_configured = g_state.options.interval,
                                .process_start_ns = g_state.start_ns,
                                .forked_at_ns = g_state.has_parent ? g_state.forked_at_ns : 0,
@@ -232,7 +233,18 @@ void BeginFile(uint64_t now) {
   g_state.controlled_own_ns.fetch_add(took, kRelaxed);
   LookAtMemory(now);
   MirrorHeader(now);
+  WriteFileIfDue(now);
   g_state.file.store(kFileBegun, std::memory_order_release);  // pairs with ReleaseMirroredCode
+}
+
+void WriteFileIfDue(uint64_t now) {
+  if (!g_state.recording.IsWriteDue(now)) return;
+  const uint64_t start = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
+  g_state.recording.WriteDue(now);
+  // As with looks at memory: the automatic interval decides about samples.
+  const uint64_t took = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start;
+  g_state.own_ns.fetch_add(took, kRelaxed);
+  g_state.controlled_own_ns.fetch_add(took, kRelaxed);
 }
 
 // Records of code are in the file for good; only before it begins is there need of another copy.

@@ -34,6 +34,9 @@ void BeginFileIfDue(uint64_t now);
 // Begins it however little there was, since there is something to tell.
 void BeginFile(uint64_t now);
 
+// After an event, of a file that is written: goes on with that, if it is time.
+void WriteFileIfDue(uint64_t now);
+
 // Records of code are in the file for good; only before it begins is there need of another copy.
 void ReleaseMirroredCode();
 

@@ -264,6 +264,7 @@ __attribute__((noinline)) void* AllocatedSlow(void* block, size_t size, wire::Do
   if (const uint64_t now = Sample(thread, block, size, domain)) {
     BeginFileIfDue(now);
     LookAtMemoryIfDue(now, size);
+    WriteFileIfDue(now);
   }
   guard.SetCountdown(NextGap(thread));
   return block;
@@ -311,7 +312,9 @@ Reallocation BeginReallocation(void* block) {
 void EndReallocation(const Reallocation& reallocation, bool freed) {
   Guard guard(t_state);
   if (freed) {
-    LookAtMemoryIfDue(Freed(reallocation.block, reallocation.slot), 0);
+    const uint64_t now = Freed(reallocation.block, reallocation.slot);
+    LookAtMemoryIfDue(now, 0);
+    WriteFileIfDue(now);
     return;
   }
   // Back in, under a slot of its own: totals never changed.

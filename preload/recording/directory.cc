@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -71,19 +72,31 @@ Trouble PrepareDirectory(const char* path) {
   return {};
 }
 
-Trouble CheckFileSystem(int fd) {
+bool IsMappingSafe(int fd) {
   struct statfs system = {};
-  const long result = Syscall(SYS_fstatfs, fd, &system);
-  if (Failed(result)) return {.what = "its file system cannot be asked", .error = ErrnoOf(result)};
+  if (Failed(Syscall(SYS_fstatfs, fd, &system))) return false;
   switch (static_cast<unsigned long>(system.f_type)) {
     case EXT4_SUPER_MAGIC:  // and ext2, ext3
     case XFS_SUPER_MAGIC:
     case TMPFS_MAGIC:
+      return true;
     case OVERLAYFS_SUPER_MAGIC:
-      return {};
+      // All but the type is the file system's below: btrfs has no number of inodes, ZFS blocks of two sizes.
+      return system.f_files != 0 && system.f_bsize == system.f_frsize;
     default:
-      return {.what = "is on a file system where a mapped file is not safe", .error = 0};
+      return false;
   }
+}
+
+void AskForWritingInPlace(int fd) {
+  struct statfs system = {};
+  if (Failed(Syscall(SYS_fstatfs, fd, &system))) return;
+  const auto type = static_cast<unsigned long>(system.f_type);
+  if (type != BTRFS_SUPER_MAGIC && type != OVERLAYFS_SUPER_MAGIC) return;
+  int flags = 0;
+  if (Failed(Syscall(SYS_ioctl, fd, FS_IOC_GETFLAGS, &flags))) return;
+  flags |= FS_NOCOW_FL;
+  Syscall(SYS_ioctl, fd, FS_IOC_SETFLAGS, &flags);
 }
 
 bool IsOnTmpfs(const char* path) {

@@ -17,8 +17,13 @@ struct Trouble {
 Trouble PrepareDirectory(const char* path);
 
 // Whether a shared file mapping is safe there: stores never raise SIGBUS once a page was made present, and
-// what was stored outlives SIGKILL. ext2/3/4, XFS, tmpfs and overlayfs.
-Trouble CheckFileSystem(int fd);
+// what was stored outlives SIGKILL. ext2/3/4, XFS, tmpfs, and overlayfs above one of these.
+bool IsMappingSafe(int fd);
+
+// Of a file without content that is going to be written again and again: asks a file system that never writes
+// in place (btrfs) to do so here. It then has room for what has been written once, however full it is, and
+// keeps the file in one piece. Elsewhere nothing.
+void AskForWritingInPlace(int fd);
 
 // Whether what is written to `path`, or to the nearest folder above it that exists, is memory.
 bool IsOnTmpfs(const char* path);

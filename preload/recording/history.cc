@@ -193,6 +193,8 @@ uint32_t History::FreeSlot(Recording& recording) {
   if (target == nullptr || freed == nullptr) return slots_;
   StoreCover(target, later);
   StoreCheck(freed, offsetof(wire::HistoryPoint, check), 0);
+  recording.HistoryWritten(later.slot);
+  recording.HistoryWritten(gone.slot);
   memmove(&entries_[earlier], &entries_[earlier + 1], (points_ - earlier - 1) * sizeof(Entry));
   --points_;
   return gone.slot;
@@ -231,6 +233,7 @@ void History::Add(Recording& recording, const void* stacks, uint32_t count) {
   StoreWords(target + sizeof point, draft_->stacks, point.stack_count * sizeof(wire::HistoryStack));
   StoreCover(target, entry);
   StoreCheck(target, kCheck, point.check);
+  recording.HistoryWritten(slot);
 }
 
 }  // namespace heapecho::recording

@@ -6,6 +6,12 @@
 // touches no hot word. Every block is made present before it is stored to (memory.h, PopulateShared); when
 // that fails the recording ends with that word and the application goes on.
 //
+// Where a mapping is not safe, or not wanted, the same memory is private and its changed pages are written
+// (page_writer.h): whatever stores into it says so afterwards, but for the header, which is written each time.
+// A SIGKILL then costs what came after the last writing. Events that have been written are let go of, so that what
+// this takes is about a third of the file. A forked child gets the first part alone, which has what it reads
+// (CodeLog, Abandon); the rest the kernel wipes for it, and so copies nothing when the parent goes on.
+//
 // Thread-safe and signal-safe but for Begin() and Abandon(), which one thread calls at a time. Nothing here
 // waits. Zero-initialised: not begun, every call does nothing.
 #pragma once
@@ -18,6 +24,7 @@
 #include "preload/recording/directory.h"
 #include "preload/recording/identity.h"
 #include "preload/recording/layout.h"
+#include "preload/recording/page_writer.h"
 #include "preload/wire/format.h"
 
 namespace heapecho::recording {
@@ -27,6 +34,7 @@ struct Beginning {
   const char* directory;
   uint64_t budget;  // bytes; what LayoutFor() of it says is what the private tables hold too
   uint64_t keep;    // bytes of disk for the directory
+  bool map;         // where it is safe
   uint64_t interval_configured;
   uint64_t process_start_ns;
   uint64_t forked_at_ns;      // 0: not by fork
@@ -68,7 +76,8 @@ class Recording {
   void AppendIdentity(wire::IdentityKey key, const char* text);
   void AppendModule(const wire::ModuleRecord& record, const void* build_id, const char* path);
   void AppendEvent(uint32_t thread, const wire::EventRecord& event) {
-    if (active()) ring_.Write(thread, event);
+    if (!active()) return;
+    if (const char* const place = ring_.Write(thread, event)) pages_.Changed(place, sizeof event);
   }
   void MirrorCounters();
   // `record` as ChildLog::Look() gave it, with its check.
@@ -76,11 +85,19 @@ class Recording {
 
   // Where the point of the history in this slot stands, present; null where it cannot be written to.
   char* HistorySlot(uint32_t slot);
+  void HistoryWritten(uint32_t slot);
+
+  // Where the file is written: whether it is time to go on with that; goes on; writes what there is, since the next event
+  // may be far away (not where that is slow). Else they do nothing.
+  bool IsWriteDue(uint64_t now_ns) const;
+  void WriteDue(uint64_t now_ns);
+  void WriteNow();
 
   // The header's words after static_check, for the caller to store into; null while not active.
   wire::FileHeader* header();
 
-  // How the process ends. kRunning takes an exec word back.
+  // How the process ends. kRunning takes an exec word back. A file that is written has everything then, if that
+  // takes less than a second.
   void EndProcess(wire::ProcessEnd end, int32_t status, uint64_t now_ns);
 
   // Removes the file: a short process's, which nobody wants.
@@ -100,6 +117,11 @@ class Recording {
   static constexpr size_t kChunk = 64 << 10;
 
   void End(wire::RecordingEnd why, int error);
+  void EndByWriting(int error);
+  void StorePause();
+  Trouble TakeFile(int fd, bool map);
+  Trouble MapFile(int fd);
+  Trouble KeepPrivately(int fd);
   char* SectionAt(wire::SectionKind kind) { return memory_ + layout_.Find(kind).offset; }
   void Commit(wire::SectionKind kind, uint64_t at_least);
   // Room for `bytes` at the end of a log; null (and the log stays as it is) when there is none.
@@ -108,6 +130,7 @@ class Recording {
   bool Fill(const Beginning& beginning, IdentityScratch& scratch);
 
   char* memory_ = nullptr;
+  wire::Keeping keeping_ = wire::Keeping::kMapped;
   Layout layout_ = {};
   // Offsets of the sections that events touch, found once.
   char* native_nodes_ = nullptr;
@@ -120,6 +143,7 @@ class Recording {
   std::atomic<uint32_t> identity_bytes_;
   std::atomic<uint8_t> present_[kLargestBudget / kChunk + 1];
   buffer::EventRing ring_;
+  PageWriter pages_;  // attached where the file is written
   char path_[704] = {};
 };
 

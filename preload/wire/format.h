@@ -72,6 +72,14 @@ enum class RecordingEnd : uint32_t {
   kIoError = 3,     // the file system reported an error that is none of the above
 };
 
+// How the file is kept. Where it is written, what it says is a moment: that of the last event that was before the
+// writing, which is the header's last_event_ns.
+enum class Keeping : uint32_t {
+  kMapped = 0,     // each store is the file's at once
+  kWritten = 1,    // pages that changed are written now and then: a mapping is not safe on this file system
+  kAsked = 2,      // the same, because it was asked for
+};
+
 // Page 0. Words up to `static_check` are written once, before the file gets its final name visible to
 // readers; the words after it are rewritten at each sampled event.
 struct FileHeader {
@@ -129,8 +137,10 @@ struct FileHeader {
   uint64_t cgroup_current;  // bytes
   uint64_t cgroup_limit;    // bytes, the lowest of the group and those above it; 0 also: none
   uint32_t threads_at_most;  // the most threads at once, at the moments when somebody looked; 0: not known
-  uint32_t reserved1;
+  uint32_t keeping;          // Keeping; written once, before the file gets its name
   uint64_t python_arena_bytes;  // that CPython's allocator has from the system for its small objects
+  uint64_t write_pause_ns;   // of a file that is written: how long it waits from one time to the next
+  uint64_t write_longest_ns; // the longest that a thread of the process was held up by it
 };
 static_assert(sizeof(Section) == 32, "a recording's layout: raise kVersion (see the top of this file)");
 static_assert(offsetof(FileHeader, static_check) == 160, "a recording's layout: raise kVersion");

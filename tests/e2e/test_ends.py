@@ -88,7 +88,7 @@ import os, signal, sys
 end = sys.argv[1]
 child = os.fork()
 if child == 0:
-    held = bytearray(40 << 20)
+    held = bytearray(400 << 20)  # not sampled with odds of e^-25
     os.kill(os.getpid(), signal.SIGKILL) if end == "kill" else os._exit(0)
 os.waitpid(child, 0)
 os.write(1, str(child).encode())

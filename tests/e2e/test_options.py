@@ -105,6 +105,25 @@ def test_keep_never_prunes_what_still_runs(directory):
     assert its.exists()
 
 
+def test_map_decides_whether_the_file_is_mapped_or_written(directory):
+    kept = {}
+    for value in ("0", "1"):
+        folder = directory / value
+        folder.mkdir()
+        assert work(folder, HEAPECHO_MAP=value).stderr == b""
+        (kept[value],) = harness.report(folder)["recordings"]
+        assert (kept[value]["end"], kept[value]["exit_status"]) == ("exited", 7)
+    assert kept["0"]["keeping"] == "written" and kept["0"]["written"]["asked_for"]
+    assert kept["1"]["keeping"] == "mapped"
+    assert {name: kept["0"][name]["bytes"] > 0 for name in ("live", "peak", "allocated")} == {
+        "live": True, "peak": True, "allocated": True}
+
+
+def test_a_file_is_mapped_by_default(directory):
+    work(directory)
+    assert harness.report(directory)["recordings"][0]["keeping"] == "mapped"
+
+
 def test_the_directory_is_made_and_recordings_are_their_owners_alone(tmp_path):
     directory = tmp_path / "made"
     os.umask(0o022)
@@ -118,7 +137,7 @@ def test_the_directory_is_made_and_recordings_are_their_owners_alone(tmp_path):
 @pytest.mark.parametrize("variable, value", [
     ("HEAPECHO_INTERVAL", "often"), ("HEAPECHO_INTERVAL", "-1"), ("HEAPECHO_INTERVAL", "0"),
     ("HEAPECHO_BUDGET", "64Q"), ("HEAPECHO_BUDGET", "99999999999999999999"), ("HEAPECHO_SHORT", "maybe"),
-    ("HEAPECHO_KEEP", "99999999999999999999"),
+    ("HEAPECHO_KEEP", "99999999999999999999"), ("HEAPECHO_MAP", "2"),
     ("HEAPECHO_DISABLE", "yes")])
 def test_nonsense_costs_one_line_that_names_it_and_the_program_is_recorded(variable, value, directory):
     done = work(directory, **{variable: value})

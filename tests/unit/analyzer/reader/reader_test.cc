@@ -491,6 +491,22 @@ TEST(Reader, ReadsThreadsByIdAndThenByAge) {
   EXPECT_EQ(recording.threads[2].name, "pool-worker-name");
 }
 
+TEST(Reader, ReadsHowTheFileWasKept) {
+  RecordingBuilder builder;
+  EXPECT_EQ(Parse(builder).keeping, model::Keeping::kMapped);
+  builder.header().keeping = static_cast<uint32_t>(wire::Keeping::kAsked);
+  builder.header().write_pause_ns = 2000;
+  builder.header().write_longest_ns = 30;
+  const model::Recording recording = Parse(builder);
+  EXPECT_EQ(recording.keeping, model::Keeping::kAsked);
+  EXPECT_EQ(recording.write_pause_ns, 2000U);
+  EXPECT_EQ(recording.write_longest_ns, 30U);
+  for (const uint32_t another : {1U, 3U, UINT32_MAX}) {
+    builder.header().keeping = another;
+    EXPECT_EQ(Parse(builder).keeping, model::Keeping::kWritten) << "whatever it is, it is not mapped";
+  }
+}
+
 TEST(Reader, ReadsARecordingWithoutThreads) {
   const model::Recording recording = Parse(RecordingBuilder());
   EXPECT_THAT(recording.threads, IsEmpty());

@@ -38,6 +38,7 @@ TEST(Options, HaveTheDefaultsOfTheTable) {
   EXPECT_EQ(options.interval, kAuto);
   EXPECT_EQ(options.budget, kAuto);
   EXPECT_EQ(options.keep, uint64_t{2} << 30);
+  EXPECT_TRUE(options.map);
   EXPECT_FALSE(options.keep_short);
   EXPECT_EQ(options.python, PythonUse::kWhole);
   EXPECT_EQ(options.arrow, Arrow::kAll);
@@ -51,6 +52,7 @@ TEST(Options, TakeEachVariable) {
                                 {"HEAPECHO_INTERVAL", "512KiB"},
                                 {"HEAPECHO_BUDGET", "8M"},
                                 {"HEAPECHO_KEEP", "100M"},
+                                {"HEAPECHO_MAP", "0"},
                                 {"HEAPECHO_SHORT", "keep"},
                                 {"HEAPECHO_PYTHON", "native"},
                                 {"HEAPECHO_ARROW", "off"},
@@ -61,6 +63,7 @@ TEST(Options, TakeEachVariable) {
   EXPECT_EQ(options.interval, 512u << 10);
   EXPECT_EQ(options.budget, 8u << 20);
   EXPECT_EQ(options.keep, 100u << 20);
+  EXPECT_FALSE(options.map);
   EXPECT_TRUE(options.keep_short);
   EXPECT_EQ(options.python, PythonUse::kNative);
   EXPECT_EQ(options.arrow, Arrow::kOff);
@@ -103,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Nonsense{"HEAPECHO_INTERVAL", "fast", "auto"}, Nonsense{"HEAPECHO_INTERVAL", "0", "auto"},
                     Nonsense{"HEAPECHO_INTERVAL", "12Q", "auto"}, Nonsense{"HEAPECHO_BUDGET", "-1", "auto"},
                     Nonsense{"HEAPECHO_BUDGET", "99999999999999999999", "auto"},
-                    Nonsense{"HEAPECHO_KEEP", "auto", "2GiB"}, Nonsense{"HEAPECHO_SHORT", "yes", "drop"}, Nonsense{"HEAPECHO_DISABLE", "2", "0"},
+                    Nonsense{"HEAPECHO_KEEP", "auto", "2GiB"}, Nonsense{"HEAPECHO_SHORT", "yes", "drop"}, Nonsense{"HEAPECHO_DISABLE", "2", "0"}, Nonsense{"HEAPECHO_MAP", "no", "1"},
                     Nonsense{"HEAPECHO_PYTHON", "full", "auto"},
                     Nonsense{"HEAPECHO_ARROW", "1", "auto"}, Nonsense{"HEAPECHO_MMAP", "on", "auto"}));
 

@@ -100,6 +100,29 @@ TEST(EventRing, RecognisesARecordThatWasTorn) {
   EXPECT_EQ(ValidEvents(memory), std::multiset<uint64_t>{2});
 }
 
+TEST(EventRing, GivesEachFullBlockOnceAndNoneThatIsWrittenTo) {
+  std::vector<char> memory(8 * kBlockBytes);
+  auto ring = std::make_unique<EventRing>();
+  ring->Attach(memory.data(), memory.size(), kBlockBytes, AlwaysPresent);
+  std::multiset<size_t> given;
+  const auto give = [&](bool takes) {
+    given.clear();
+    ring->ForEachFullBlock([&](char* block, size_t bytes) {
+      EXPECT_EQ(bytes, kBlockBytes);
+      given.insert(static_cast<size_t>(block - memory.data()) / kBlockBytes);
+      return takes;
+    });
+    return given;
+  };
+  EXPECT_TRUE(give(true).empty()) << "nothing was written";
+  for (uint64_t i = 1; i <= 2 * kRecords + 1; ++i) EXPECT_TRUE(ring->Write(0, Event(i)));
+  EXPECT_EQ(give(false), (std::multiset<size_t>{0, 1})) << "the third is a writer's";
+  EXPECT_EQ(give(true), (std::multiset<size_t>{0, 1})) << "again, since it was not taken";
+  EXPECT_TRUE(give(true).empty());
+  for (uint64_t i = 0; i < 7 * kRecords; ++i) EXPECT_TRUE(ring->Write(0, Event(100 + i)));
+  EXPECT_EQ(give(true).size(), 7U) << "a block that was written to anew is full anew";
+}
+
 // More threads than writers, so that some share one: each event is there exactly once. There is room for all, and
 // for the blocks that threads which meet at a full one take in vain.
 TEST(EventRing, LosesNothingBetweenThreadsThatShareAWriter) {
@@ -112,7 +135,7 @@ TEST(EventRing, LosesNothingBetweenThreadsThatShareAWriter) {
   for (uint64_t id = 0; id < kThreads; ++id) {
     threads.emplace_back([&, id] {
       for (uint64_t i = 0; i < kEach; ++i) {
-        written += ring->Write(static_cast<uint32_t>(id % 2), Event(id * kEach + i + 1));
+        written += ring->Write(static_cast<uint32_t>(id % 2), Event(id * kEach + i + 1)) != nullptr;
       }
     });
   }

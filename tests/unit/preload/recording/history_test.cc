@@ -45,6 +45,7 @@ class HistoryTest : public testing::Test {
     const Trouble trouble = recording_->Begin({.directory = directory_.c_str(),
                                                .budget = budget,
                                                .keep = uint64_t{1} << 40,
+                                               .map = true,
                                                .interval_configured = 0,
                                                .process_start_ns = 1,
                                                .forked_at_ns = 0,

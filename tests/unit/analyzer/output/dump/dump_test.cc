@@ -59,6 +59,15 @@ TEST(Dump, QuotesWhatWouldBreakALineOrAWord) {
   EXPECT_THAT(text, HasSubstr("path=\"/srv/my app/a\\tb.so\""));
 }
 
+TEST(Dump, SaysWhetherTheFileWasWritten) {
+  model::Recording recording;
+  EXPECT_EQ(Dump(recording).find("written"), std::string::npos);
+  recording.keeping = model::Keeping::kWritten;
+  recording.write_pause_ns = 1000;
+  recording.write_longest_ns = 20;
+  EXPECT_NE(Dump(recording).find("\nwritten why=file-system pause_ns=1000 longest_ns=20\n"), std::string::npos);
+}
+
 TEST(Dump, ShowsWarningsLast) {
   testing::RecordingBuilder builder;
   builder.AddStack({{9, 1}});

@@ -82,6 +82,20 @@ TEST(ReportJson, SaysWhetherPythonFramesWereWalked) {
   EXPECT_FALSE(json::parse(ReportJson(GunicornReport()))["recordings"][0].contains("python"));
 }
 
+TEST(ReportJson, SaysHowTheFileWasKept) {
+  model::Report report = GunicornReport();
+  model::Recording& first = report.processes[0].recording;
+  first.keeping = model::Keeping::kWritten;
+  first.write_pause_ns = 2'000'000'000;
+  first.write_longest_ns = 1'234'567;
+  const json parsed = json::parse(ReportJson(report));
+  EXPECT_EQ(parsed["recordings"][0]["keeping"], "written");
+  EXPECT_EQ(parsed["recordings"][0]["written"],
+            (json{{"asked_for", false}, {"pause_ms", 2000.0}, {"longest_ms", 1.23}}));
+  EXPECT_EQ(parsed["recordings"][1]["keeping"], "mapped");
+  EXPECT_FALSE(parsed["recordings"][1].contains("written"));
+}
+
 TEST(ReportJson, CountsThreadsAsFarAsTheyAreKnown) {
   const json recordings = json::parse(ReportJson(GunicornReport()))["recordings"];
   EXPECT_EQ(recordings[0]["threads"], json({{"seen", 1200}}));

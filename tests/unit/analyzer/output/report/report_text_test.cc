@@ -156,6 +156,24 @@ TEST(ReportText, SaysThatAProcessWasOomKilledAsFarAsThatIsKnown) {
   EXPECT_THAT(ReportText(report), HasSubstr("1 OOM-killed"));
 }
 
+TEST(ReportText, SaysWhatIsMissingOfFilesThatWereWritten) {
+  model::Report report = GunicornReport();
+  EXPECT_THAT(ReportText(report), Not(HasSubstr("files written")));
+  model::Recording& first = report.processes[0].recording;
+  first.keeping = model::Keeping::kAsked;
+  first.write_pause_ns = 1'000'000'000;
+  first.write_longest_ns = 520'000;
+  EXPECT_THAT(ReportText(report),
+              HasSubstr("  1 of the files written, not mapped (HEAPECHO_MAP=0): of a killed process up to 1 s before "
+                        "its end are missing; no thread was held up for more than 0.52 ms\n"));
+  for (model::ProcessSummary& process : report.processes) {
+    process.recording.keeping = model::Keeping::kWritten;
+    process.recording.write_pause_ns = 4'000'000'000;
+  }
+  EXPECT_THAT(ReportText(report), HasSubstr("  files written, not mapped (not safe on their file system): of a killed "
+                                            "process up to 4 s before"));
+}
+
 TEST(ReportText, SaysHowEachProcessEnded) {
   model::Report report = GunicornReport();
   EXPECT_THAT(ReportText(report), HasSubstr(" exited 3 "));

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "preload/recording/page_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "preload/base/memory.h"
+
+namespace heapecho::recording {
+namespace {
+
+constexpr size_t kPage = base::kPageSize;
+constexpr uint64_t kLongNs = 1000000000000;
+
+class PageWriterTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "/pagesXXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+    path_ = directory_ + "/file";
+  }
+  void TearDown() override {
+    std::filesystem::remove_all(directory_);
+    base::Unmap(memory_, bytes_);
+  }
+
+  void Attach(size_t pages) {
+    bytes_ = pages * kPage;
+    memory_ = static_cast<char*>(base::MapPrivate(bytes_, "test"));
+    ASSERT_NE(memory_, nullptr);
+    const int fd = open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600);
+    ASSERT_GE(fd, 0);
+    ASSERT_EQ(ftruncate(fd, static_cast<off_t>(bytes_)), 0);
+    ASSERT_TRUE(writer_->Attach(memory_, bytes_, fd));
+    close(fd);
+  }
+
+  void Store(size_t page, char value) {
+    memset(memory_ + page * kPage, value, kPage);
+    writer_->Changed(memory_ + page * kPage, kPage);
+  }
+
+  std::string File() const {
+    std::ifstream file(path_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  }
+  std::string Page(const std::string& file, size_t page) const {
+    return file.substr(page * kPage, kPage);
+  }
+
+  std::string directory_, path_;
+  char* memory_ = nullptr;
+  size_t bytes_ = 0;
+  std::unique_ptr<PageWriter> writer_ = std::make_unique<PageWriter>();
+};
+
+size_t OpenDescriptors() {
+  size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    ++count;
+  return count;
+}
+
+TEST_F(PageWriterTest, WritesWhatChangedAndNothingElse) {
+  Attach(300);
+  for (const size_t page : {size_t{1}, size_t{2}, size_t{63}, size_t{64}, size_t{65}, size_t{299}})
+    Store(page, 'c');
+  memset(memory_ + 5 * kPage, 'x', kPage);  // not said to have changed
+  ASSERT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), 0);
+  const std::string file = File();
+  ASSERT_EQ(file.size(), bytes_);
+  for (size_t page = 1; page < 300; ++page) {
+    const bool changed = page == 1 || page == 2 || (page >= 63 && page <= 65) || page == 299;
+    EXPECT_EQ(Page(file, page), std::string(kPage, changed ? 'c' : '\0')) << page;
+  }
+}
+
+TEST_F(PageWriterTest, ABytesChangeIsItsPagesAcrossTheirBorderToo) {
+  Attach(4);
+  memcpy(memory_ + 3 * kPage - 2, "edge", 4);
+  writer_->Changed(memory_ + 3 * kPage - 2, 4);
+  EXPECT_TRUE(writer_->IsChanged(memory_ + 2 * kPage, 1));
+  EXPECT_FALSE(writer_->IsChanged(memory_ + kPage, kPage));
+  ASSERT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), 0);
+  EXPECT_FALSE(writer_->IsChanged(memory_, bytes_));
+  EXPECT_EQ(File().substr(3 * kPage - 2, 4), "edge");
+}
+
+TEST_F(PageWriterTest, TheFirstPageComesLastInARound) {
+  constexpr size_t kPages = 16000;
+  Attach(kPages);
+  for (size_t page = 0; page < kPages; ++page) Store(page, 'n');
+  bool finished = false;
+  uint64_t now = 1;
+  for (int i = 0; !finished; ++i) {
+    ASSERT_LT(i, 100000) << "each call gets on";
+    // Far enough on for the next part.
+    ASSERT_EQ(writer_->WriteDue(path_.c_str(), now += kLongNs, &finished), 0);
+    const std::string file = File();
+    if (!finished) {
+      EXPECT_EQ(Page(file, 0), std::string(kPage, '\0'));
+    } else {
+      EXPECT_EQ(file, std::string(bytes_, 'n'));
+    }
+  }
+}
+
+TEST_F(PageWriterTest, BetweenRoundsThereIsAPause) {
+  Attach(4);
+  Store(1, 'a');
+  bool finished = false;
+  ASSERT_EQ(writer_->WriteDue(path_.c_str(), 1, &finished), 0);
+  ASSERT_TRUE(finished);
+  Store(1, 'b');
+  EXPECT_FALSE(writer_->IsDue(1));
+  ASSERT_EQ(writer_->WriteDue(path_.c_str(), 1, &finished), 0);
+  EXPECT_FALSE(finished);
+  EXPECT_EQ(Page(File(), 1), std::string(kPage, 'a'));
+  EXPECT_EQ(writer_->pause_ns(), PageWriter::kShortestPauseNs);
+}
+
+TEST_F(PageWriterTest, WhatIsStoredWhileItIsWrittenIsWrittenAgain) {
+  constexpr size_t kPages = 64;
+  constexpr uint64_t kStores = 100000;
+  Attach(kPages);
+  std::vector<std::thread> threads;
+  std::atomic<int> running = 3;
+  for (uint64_t t = 0; t < 3; ++t) {
+    threads.emplace_back([this, t, &running] {
+      for (uint64_t i = 1; i <= kStores; ++i) {
+        auto* word = reinterpret_cast<uint64_t*>(memory_ + (1 + i % (kPages - 1)) * kPage) + t;
+        __atomic_store_n(word, i, __ATOMIC_RELAXED);
+        writer_->Changed(word, sizeof *word);
+      }
+      running.fetch_sub(1);
+    });
+  }
+  while (running.load() != 0) ASSERT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), 0);
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), 0);
+  EXPECT_EQ(File(), std::string(memory_, bytes_));
+}
+
+TEST_F(PageWriterTest, AnotherFileUnderItsNameIsNeverWrittenTo) {
+  Attach(4);
+  Store(1, 'a');
+  std::filesystem::rename(path_, path_ + ".moved");
+  std::ofstream(path_) << "somebody's";
+  bool finished;
+  EXPECT_EQ(writer_->WriteDue(path_.c_str(), 1, &finished), ESTALE);
+  EXPECT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), ESTALE);
+  EXPECT_EQ(writer_->WriteFirst(path_.c_str()), ESTALE);
+  EXPECT_EQ(File(), "somebody's");
+  std::filesystem::remove(path_);
+  std::filesystem::create_symlink(path_ + ".moved", path_);
+  EXPECT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), ELOOP) << "nor is a link followed";
+}
+
+TEST_F(PageWriterTest, AFileThatIsGoneIsSaidToBe) {
+  Attach(4);
+  Store(1, 'a');
+  std::filesystem::remove(path_);
+  EXPECT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), ENOENT);
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(PageWriterTest, AFileLargerThanTheProcessMayWriteRaisesNoSignal) {
+  Attach(4);
+  Store(3, 'a');
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit lower = before;
+  lower.rlim_cur = 2 * kPage;
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &lower), 0);
+  const int error = writer_->WriteAll(path_.c_str(), kLongNs);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_EQ(error, EFBIG);
+}
+
+TEST_F(PageWriterTest, KeepsNoDescriptorAndNoSignalMask) {
+  Attach(4);
+  Store(1, 'a');
+  sigset_t before, after;
+  pthread_sigmask(SIG_SETMASK, nullptr, &before);
+  const size_t open = OpenDescriptors();
+  bool finished;
+  ASSERT_EQ(writer_->WriteDue(path_.c_str(), 1, &finished), 0);
+  ASSERT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), 0);
+  ASSERT_EQ(writer_->WriteFirst(path_.c_str()), 0);
+  EXPECT_EQ(OpenDescriptors(), open);
+  pthread_sigmask(SIG_SETMASK, nullptr, &after);
+  for (int signal = 1; signal < 65; ++signal)
+    EXPECT_EQ(sigismember(&after, signal), sigismember(&before, signal));
+}
+
+TEST_F(PageWriterTest, ThatIsZeroOrDetachedDoesNothing) {
+  writer_->Changed(this, sizeof *this);
+  EXPECT_EQ(writer_->WriteAll("/nowhere", kLongNs), 0);
+  Attach(4);
+  writer_->Detach();
+  writer_->Changed(this, sizeof *this);
+  EXPECT_EQ(writer_->WriteAll("/nowhere", kLongNs), 0);
+  EXPECT_FALSE(writer_->attached());
+}
+
+}  // namespace
+}  // namespace heapecho::recording
