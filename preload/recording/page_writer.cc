@@ -22,11 +22,14 @@ constexpr uint64_t kMillisecond = 1000000;
 constexpr uint64_t kSliceNs = kMillisecond / 2;
 constexpr uint64_t kSlowNs = 50 * kMillisecond;
 constexpr uint64_t kQuickNs = 5 * kMillisecond;
-// A caller's share of the time on the clock, at most.
+// Callers' share of the time on the clock, and how long the next part may be put off for it.
 constexpr uint64_t kClockPerSlice = 100;
+constexpr uint64_t kMostRestNs = 100 * kMillisecond;
 // How long one who was stopped in the middle, or never returns, keeps others from going on.
 constexpr uint64_t kLeaseNs = 60000 * kMillisecond;
 constexpr uint32_t kMostAtOnce = 32;
+constexpr uint32_t kLeastAtOnce = 4;
+constexpr uint32_t kMostBetween = 7;  // pages that did not change
 // Where a program does not expect a descriptor that it did not open: what it opens itself gets the
 // lowest number.
 constexpr int kHighDescriptor = 255;
@@ -59,12 +62,13 @@ class SignalsWait {
 
 }  // namespace
 
-bool PageWriter::Attach(const char* memory, size_t bytes, int fd) {
+bool PageWriter::Attach(const char* memory, size_t bytes, size_t whole, int fd) {
   struct stat status;
   if (Failed(Syscall(SYS_fstat, fd, &status))) return false;
   device_ = status.st_dev;
   inode_ = status.st_ino;
   pages_ = static_cast<uint32_t>(bytes / base::kPageSize);
+  whole_pages_ = static_cast<uint32_t>(whole / base::kPageSize);
   for (uint32_t word = 0; word <= pages_ / kPagesInAWord; ++word) changed_[word].store(0, kRelaxed);
   due_ns_.store(0, kRelaxed);
   pause_ns_.store(kShortestPauseNs, kRelaxed);
@@ -73,7 +77,7 @@ bool PageWriter::Attach(const char* memory, size_t bytes, int fd) {
   descriptor_.store(0, kRelaxed);
   next_.store(0, kRelaxed);
   at_once_.store(kMostAtOnce, kRelaxed);
-  was_slow_.store(false, kRelaxed);
+  slowest_ns_.store(0, kRelaxed);
   memory_ = memory;
   return true;
 }
@@ -112,17 +116,25 @@ bool PageWriter::IsChanged(const void* address, size_t bytes) const {
   return false;
 }
 
-// Changed pages at or behind `from` that lie side by side, at most so many. They count as unchanged
-// from here on.
+// Changed pages at or behind `from` that lie side by side, or nearly, at most so many. They count
+// as unchanged from here on.
 PageWriter::Run PageWriter::Claim(uint32_t from, uint32_t most) {
   for (uint32_t word = from / kPagesInAWord; word <= pages_ / kPagesInAWord; ++word) {
     uint64_t bits = changed_[word].load(kRelaxed);
     if (word == from / kPagesInAWord) bits &= ~uint64_t{0} << from % kPagesInAWord;
     if (bits == 0) continue;
     const auto first = static_cast<uint32_t>(__builtin_ctzll(bits));
-    const uint64_t after = ~(bits >> first);
-    uint32_t count = after == 0 ? kPagesInAWord : static_cast<uint32_t>(__builtin_ctzll(after));
-    if (count > most) count = most;
+    uint32_t end = first;  // in the word
+    for (uint32_t next = first; next < kPagesInAWord && next - end <= kMostBetween;) {
+      if ((bits >> next & 1) == 0) {
+        ++next;
+        continue;
+      }
+      const bool apart = next > end;
+      if (next + 1 - first > most || (apart && word * kPagesInAWord + next >= whole_pages_)) break;
+      end = ++next;
+    }
+    const uint32_t count = end - first;
     const Run run = {.first = word * kPagesInAWord + first, .count = count};
     // Announced before they are taken: WriteEverything looks in the other order.
     in_flight_.store((uint64_t{run.first} + 1) << 32 | run.count, std::memory_order_seq_cst);
@@ -166,7 +178,7 @@ int PageWriter::WriteUntil(int fd, uint64_t deadline_ns, uint32_t* next) {
     if (!interrupted) *next = run.first + run.count;
     const uint64_t now = Now();
     const uint32_t pages = at_once_.load(kRelaxed);
-    if (now - before > kSliceNs / 2 && pages > 1) at_once_.store(pages / 2, kRelaxed);
+    if (now - before > kSliceNs / 2 && pages > kLeastAtOnce) at_once_.store(pages / 2, kRelaxed);
     if (now - before < kSliceNs / 8 && pages < kMostAtOnce) at_once_.store(pages * 2, kRelaxed);
     before = now;
   }
@@ -206,9 +218,7 @@ int PageWriter::Close(int fd) {
 
 void PageWriter::Took(uint64_t ns) {
   if (ns > longest_ns_.load(kRelaxed)) longest_ns_.store(ns, kRelaxed);
-  const uint64_t pause = pause_ns_.load(kRelaxed);
-  if (ns > kSlowNs && pause < kLongestPauseNs) pause_ns_.store(pause * 2, kRelaxed);
-  if (ns > kQuickNs) was_slow_.store(true, kRelaxed);
+  if (ns > slowest_ns_.load(kRelaxed)) slowest_ns_.store(ns, kRelaxed);
 }
 
 void PageWriter::Settle(uint64_t start_ns, uint64_t end_ns, bool finished) {
@@ -216,13 +226,15 @@ void PageWriter::Settle(uint64_t start_ns, uint64_t end_ns, bool finished) {
   Took(took);
   uint64_t pause = pause_ns_.load(kRelaxed);
   const uint64_t rest = took * kClockPerSlice;
-  uint64_t due = end_ns + (rest < pause ? rest : pause);
+  uint64_t due = end_ns + (rest < kMostRestNs ? rest : kMostRestNs);
   if (finished) {
-    if (!was_slow_.exchange(false, kRelaxed) && pause > kShortestPauseNs) pause /= 2;
+    const uint64_t slowest = slowest_ns_.exchange(0, kRelaxed);
+    if (slowest > kSlowNs && pause < kLongestPauseNs) pause *= 2;
+    if (slowest < kQuickNs && pause > kShortestPauseNs) pause /= 2;
     const uint64_t next_round = round_ns_.load(kRelaxed) + pause;
     if (due < next_round) due = next_round;
+    pause_ns_.store(pause, kRelaxed);
   }
-  pause_ns_.store(pause, kRelaxed);
   due_ns_.store(due,
                 std::memory_order_release);  // pairs with WriteDue: the next one goes on from here
 }

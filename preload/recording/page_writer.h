@@ -3,27 +3,25 @@
 // pwrite now and then. For file systems where a store to a mapping can raise SIGBUS or hang.
 //
 // Promises:
-//  - No thread: whoever comes along when it is time writes, at most half a millisecond (one write
-//  may take longer), and the
-//    next one goes on a hundred times as long after. When all is written there is a pause, a second
-//    at least; a write of more than 50 ms doubles it, quick ones bring it back.
+//  - No thread: whoever comes along when it is time writes, for half a millisecond (a single write
+//    may take longer), and the next one goes on a hundred times as long after, at most a tenth of a
+//    second. When all is written there is a pause, a second at least; a round with a write of more
+//    than 50 ms doubles it, up to 16 s, and quick ones bring it back.
 //  - What was stored before Changed() returned is in the file after the next round, whoever stores
-//  meanwhile. A page that
-//    changes while it is written is written again. The first page comes last in a round, so that
-//    what it says is there, is.
+//    meanwhile. A page that changes while it is written is written again. The first page comes last
+//    in a round, so that what it says is there, is.
 //  - No descriptor is kept: the file is opened by its path, and what is found there must be the
-//  file that Attach() was
-//    given. So a program that closes or counts its descriptors meets none of ours, and nothing else
-//    is ever written to. Alternatives: a descriptor with a high number, which such programs meet; a
-//    second mapping of the file, which only the privileged can open again by way of /proc. A
-//    process that changed its user or root may find the path barred: that is an error like others.
+//    file that Attach() was given. So a program that closes or counts its descriptors meets none of
+//    ours, and nothing else is ever written to. Alternatives: a descriptor with a high number, which
+//    such programs meet; a second mapping of the file, which only the privileged can open again by
+//    way of /proc. A process that changed its user or root may find the path barred: that is an
+//    error like others.
 //  - Signals wait while something is written: a fork from a handler would return into it, in the
-//  child, with the parent's
-//    file open.
+//    child, with the parent's file open.
 //
-// What has changed is a bit a page, set after the store. Alternatives: the kernel's soft-dirty bits
-// make it write-protect the whole program; comparing needs a second copy, and its time grows with
-// the file and not with what happened.
+// What has changed is a bit a page, set after the store: some 10 ns. Alternatives: the kernel's
+// soft-dirty bits make it write-protect the whole program; comparing needs a second copy, and its
+// time grows with the file and not with what happened.
 //
 // Thread-safe and signal-safe but for Attach() and Detach(), which one thread calls at a time;
 // nobody waits for another. Two who write at once do no harm. Zero-initialised: not attached,
@@ -42,11 +40,13 @@ namespace heapecho::recording {
 class PageWriter {
  public:
   static constexpr uint64_t kShortestPauseNs = 1000000000;
-  static constexpr uint64_t kLongestPauseNs = 64 * kShortestPauseNs;
+  static constexpr uint64_t kLongestPauseNs = 16 * kShortestPauseNs;
 
   // `bytes` of `memory`, whole pages, are what the file of `fd` is to hold; nothing has changed
-  // yet. False: it cannot be said which file that is.
-  bool Attach(const char* memory, size_t bytes, int fd);
+  // yet. In the first `whole` of them memory always is what the file should say, so that pages
+  // between two that changed may be written with them: one large write costs less than two small
+  // ones. False: it cannot be said which file that is.
+  bool Attach(const char* memory, size_t bytes, size_t whole, int fd);
 
   // In a forked child, before anything else: the memory and the file are the parent's.
   void Detach();
@@ -101,6 +101,7 @@ class PageWriter {
 
   const char* memory_ = nullptr;
   uint32_t pages_ = 0;
+  uint32_t whole_pages_ = 0;
   uint64_t device_ = 0, inode_ = 0;
   std::atomic<uint64_t> due_ns_;  // when somebody may write; whoever moves it on does
   std::atomic<uint64_t> pause_ns_;
@@ -110,10 +111,10 @@ class PageWriter {
   std::atomic<int>
       descriptor_;  // open now, + 1; what a fork by another thread leaves open in the child
   // Of whoever moved due_ns_ on.
-  std::atomic<uint64_t> round_ns_;  // when this round began
-  std::atomic<uint32_t> next_;      // where it goes on; 0: none has begun
-  std::atomic<uint32_t> at_once_;   // pages for one write: fewer where writes are slow
-  std::atomic<bool> was_slow_;      // one in this round
+  std::atomic<uint64_t> round_ns_;    // when this round began
+  std::atomic<uint32_t> next_;        // where it goes on; 0: none has begun
+  std::atomic<uint32_t> at_once_;     // pages for one write: fewer where writes are slow
+  std::atomic<uint64_t> slowest_ns_;  // of this round's
   std::atomic<uint64_t> changed_[kPages / kPagesInAWord + 1];
 };
 

@@ -158,7 +158,7 @@ Trouble Recording::KeepPrivately(int fd) {
   memory_ = static_cast<char*>(
       base::MapSparse(layout_.file_size, layout_.file_size - kept, "heapecho recording"));
   if (memory_ == nullptr) return {.what = "no memory to begin", .error = ENOMEM};
-  if (!pages_.Attach(memory_, layout_.file_size, fd))
+  if (!pages_.Attach(memory_, layout_.file_size, layout_.Find(SectionKind::kEvents).offset, fd))
     return {.what = "its file cannot be asked for", .error = 0};
   // Always there: no page of it needs to be asked for.
   for (uint64_t chunk = 0; chunk <= layout_.file_size / kChunk; ++chunk)

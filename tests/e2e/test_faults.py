@@ -8,48 +8,17 @@ import resource
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import harness
+import mounts
 import wire
 
 NOBODY = 65534
 # Low enough that every table of a recording grows.
 INTERVAL = 64
-
-
-@contextmanager
-def mounted(where: Path, *arguments: str):
-    """A file system at `where`; skips where this user may not mount."""
-    where.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", *arguments, str(where)], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-    try:
-        yield where
-    finally:
-        subprocess.run(["umount", "--lazy", str(where)], check=True)
-
-
-@contextmanager
-def small_tmpfs(where: Path, size: str, *options: str):
-    with mounted(where, "-t", "tmpfs", "-o", ",".join([f"size={size}", *options]), "none") as path:
-        yield path
-
-
-@contextmanager
-def small_ext4(where: Path, megabytes: int):
-    image = where.with_suffix(".image")
-    with open(image, "wb") as file:
-        file.truncate(megabytes << 20)
-    done = subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"no ext4 image here: {done.stderr.strip()}")
-    with mounted(where, "-o", "loop", str(image)) as path:
-        yield path
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +52,7 @@ def check_says_disk_full(path: Path) -> None:
 
 @pytest.mark.parametrize("size", ["64k", "256k", "1m", "3m"])
 def test_a_tmpfs_that_fills_up_ends_the_recording_not_the_program(size, tmp_path, undisturbed):
-    with small_tmpfs(tmp_path / "small", size) as small:
+    with mounts.tmpfs(tmp_path / "small", size) as small:
         check_same(run_into(small), undisturbed)
         for path in harness.recordings(small):
             check_says_disk_full(path)
@@ -93,7 +62,7 @@ def test_a_tmpfs_that_fills_up_ends_the_recording_not_the_program(size, tmp_path
 
 @pytest.mark.parametrize("megabytes", [2, 8])
 def test_an_ext4_that_fills_up_ends_the_recording_not_the_program(megabytes, tmp_path, undisturbed):
-    with small_ext4(tmp_path / "small", megabytes) as small:
+    with mounts.image(tmp_path / "small", "ext4", megabytes) as small:
         check_same(run_into(small), undisturbed)
         for path in harness.recordings(small):
             check_says_disk_full(path)
@@ -101,7 +70,7 @@ def test_an_ext4_that_fills_up_ends_the_recording_not_the_program(megabytes, tmp
 
 def test_a_large_enough_tmpfs_is_no_fault(tmp_path, undisturbed):
     """The faults above are of the disk's making: the same file system with room keeps a whole recording."""
-    with small_tmpfs(tmp_path / "large", "200m") as large:
+    with mounts.tmpfs(tmp_path / "large", "200m") as large:
         done = run_into(large)
         check_same(done, undisturbed)
         assert done.stderr == b""
@@ -111,7 +80,7 @@ def test_a_large_enough_tmpfs_is_no_fault(tmp_path, undisturbed):
 
 
 def test_a_disk_that_is_full_from_the_start_changes_nothing(tmp_path, undisturbed):
-    with small_tmpfs(tmp_path / "small", "64k") as small:
+    with mounts.tmpfs(tmp_path / "small", "64k") as small:
         filler = os.open(small / "filler", os.O_WRONLY | os.O_CREAT)
         try:
             while os.write(filler, bytes(4096)) > 0:
@@ -126,13 +95,13 @@ def test_a_disk_that_is_full_from_the_start_changes_nothing(tmp_path, undisturbe
 
 
 def test_a_disk_without_inodes_changes_nothing(tmp_path, undisturbed):
-    with small_tmpfs(tmp_path / "small", "16m", "nr_inodes=1") as small:
+    with mounts.tmpfs(tmp_path / "small", "16m", "nr_inodes=1") as small:
         check_same(run_into(small), undisturbed)
         assert harness.recordings(small) == []
 
 
 def test_a_read_only_file_system_changes_nothing(tmp_path, undisturbed):
-    with small_tmpfs(tmp_path / "read-only", "16m") as read_only:
+    with mounts.tmpfs(tmp_path / "read-only", "16m") as read_only:
         subprocess.run(["mount", "-o", "remount,ro", str(read_only)], check=True)
         done = run_into(read_only)
         check_same(done, undisturbed)

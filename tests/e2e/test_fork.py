@@ -16,11 +16,11 @@ def by_pid(directory) -> dict[int, list]:
     return found
 
 
-@pytest.mark.parametrize("interval", [1, 4096])
-def test_each_worker_has_its_recording_and_its_inherited_blocks(interval, directory):
+@pytest.mark.parametrize("interval, mapped", [(1, "1"), (4096, "1"), (1, "0")])
+def test_each_worker_has_its_recording_and_its_inherited_blocks(interval, mapped, directory):
     workers = 3
     done = harness.execute([harness.program("prefork"), workers, 3000],
-                           harness.recording_environment(directory, interval))
+                           harness.recording_environment(directory, interval, HEAPECHO_MAP=mapped))
     assert done.returncode == 0, done.stderr
     lines = harness.json_lines(done.stdout)
     parents = {line["pid"]: line["parent"] for line in lines if PARENTS in line}

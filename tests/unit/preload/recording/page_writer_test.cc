@@ -37,14 +37,14 @@ class PageWriterTest : public testing::Test {
     base::Unmap(memory_, bytes_);
   }
 
-  void Attach(size_t pages) {
+  void Attach(size_t pages, size_t whole = 0) {
     bytes_ = pages * kPage;
     memory_ = static_cast<char*>(base::MapPrivate(bytes_, "test"));
     ASSERT_NE(memory_, nullptr);
     const int fd = open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600);
     ASSERT_GE(fd, 0);
     ASSERT_EQ(ftruncate(fd, static_cast<off_t>(bytes_)), 0);
-    ASSERT_TRUE(writer_->Attach(memory_, bytes_, fd));
+    ASSERT_TRUE(writer_->Attach(memory_, bytes_, whole * kPage, fd));
     close(fd);
   }
 
@@ -85,6 +85,24 @@ TEST_F(PageWriterTest, WritesWhatChangedAndNothingElse) {
   for (size_t page = 1; page < 300; ++page) {
     const bool changed = page == 1 || page == 2 || (page >= 63 && page <= 65) || page == 299;
     EXPECT_EQ(Page(file, page), std::string(kPage, changed ? 'c' : '\0')) << page;
+  }
+}
+
+TEST_F(PageWriterTest, WritesWhatLiesBetweenOnlyWhereMemoryIsWhole) {
+  Attach(400, 200);
+  memset(memory_ + kPage, 'b', bytes_ - kPage);
+  for (const size_t page : {20, 25, 40, 100, 195, 203, 300, 302, 303}) {
+    writer_->Changed(memory_ + page * kPage, kPage);
+  }
+  ASSERT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), 0);
+  const std::string file = File();
+  const auto is_written = [&](size_t page) { return Page(file, page) == std::string(kPage, 'b'); };
+  for (const size_t page : {20, 25, 40, 100, 195, 203, 300, 302, 303})
+    EXPECT_TRUE(is_written(page)) << page;
+  for (const size_t page : {22, 24}) EXPECT_TRUE(is_written(page)) << "between: one write for two";
+  for (const size_t page : {19, 26, 39, 41, 99, 101, 194}) EXPECT_FALSE(is_written(page)) << page;
+  for (size_t page = 200; page < 400; ++page) {
+    EXPECT_EQ(is_written(page), page == 203 || page == 300 || page == 302 || page == 303) << page;
   }
 }
 
