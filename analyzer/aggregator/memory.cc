@@ -18,8 +18,7 @@ using model::Domain;
 // live then.
 struct AtTheEnd {
   std::array<double, 4> live{}, overhead{};
-  double small_objects = 0;  // of Python, as pymalloc rounds them
-  double displaced = 0;      // what malloc pays for those that were sampled
+  double displaced = 0;  // what malloc pays for those that were sampled
 };
 
 AtTheEnd Sum(const model::Recording& recording, absl::Span<const model::LiveBlock> live_blocks,
@@ -37,7 +36,6 @@ AtTheEnd Sum(const model::Recording& recording, absl::Span<const model::LiveBloc
     if (domain == Domain::kPython && block.size <= model::kLargestSmallObject) {
       const uint64_t bytes = PythonObjectBytes(block.size);
       sum.overhead[index] += block.weight * static_cast<double>(bytes - block.size);
-      sum.small_objects += block.weight * static_cast<double>(bytes);
       sum.displaced += displaced;
     } else if (domain == Domain::kMalloc || domain == Domain::kPython) {
       // What a pool or the kernel rounds is a part of what it keeps.
@@ -45,6 +43,16 @@ AtTheEnd Sum(const model::Recording& recording, absl::Span<const model::LiveBloc
     }
   }
   return sum;
+}
+
+model::Retained RetainedAt(const model::HistoryPoint& point) {
+  const model::HistoryPoint::Parts& parts = point.parts;
+  model::Retained retained;
+  if (parts.malloc_free_known) retained.malloc = static_cast<double>(parts.malloc_free);
+  if (parts.allocators_known && parts.python_arenas > 0) {
+    retained.python = std::max(0.0, static_cast<double>(parts.python_arenas) - parts.python_small);
+  }
+  return retained;
 }
 
 }  // namespace
@@ -69,14 +77,7 @@ model::MemoryAccount AccountOf(const model::Recording& recording,
   };
   for (const Domain domain : {Domain::kMalloc, Domain::kPython})
     account.overhead += end.overhead[static_cast<size_t>(domain)] * scale(domain);
-  if (recording.python_arena_bytes > 0) {
-    const auto python = static_cast<size_t>(Domain::kPython);
-    // Where blocks are not known one by one, all that Python asked for is taken to be small.
-    const double small_objects =
-        end.live[python] > 0 ? end.small_objects * scale(Domain::kPython) : account.live[python];
-    account.retained.python =
-        std::max(0.0, static_cast<double>(recording.python_arena_bytes) - small_objects);
-  }
+  account.retained = RetainedAt(point);
   const double files = static_cast<double>(point.rss_file + point.rss_shmem);
   const double own_file = std::min(files, static_cast<double>(recording.disk_bytes));
   account.own = own_file + end.displaced * scale(Domain::kPython);

@@ -60,6 +60,10 @@ Estimate LiveBlock::ToEstimate() const {
           .objects_variance = variance};
 }
 
+uint64_t CgroupMemory::Kernel() const {
+  return std::max(kernel, slab + page_tables + kernel_stack) + sock;
+}
+
 Growth& Growth::operator+=(const Growth& other) {
   came += other.came;
   went += other.went;

@@ -162,6 +162,21 @@ struct HistoryPoint {
   uint64_t samples = 0, dropped = 0, own_ns = 0, cpu_ns = 0;
   uint64_t interval = 0;
   uint32_t threads = 0;           // 0: unknown
+  // What the process knew of the parts of its memory; bytes present unless they say otherwise.
+  struct Parts {
+    bool allocators_known = false, malloc_free_known = false, presence_known = false,
+         untouched_known = false;
+    uint64_t python_arenas = 0;  // that CPython's allocator had
+    double python_small = 0;     // live small objects in them, as it rounds them
+    uint64_t malloc_free = 0;    // that malloc kept, by its own word
+    uint64_t malloc_heap = 0;    // of what malloc takes its blocks from
+    uint64_t arrow_reserve = 0;  // of what Arrow's pools take their blocks from
+    uint64_t own = 0;            // heapecho's tables, and of its file
+    uint64_t stacks = 0;
+    uint64_t file_private = 0;   // copies of files' pages, libraries' data
+    uint64_t untouched = 0;      // not present, of live blocks that were looked at
+  };
+  Parts parts{};
   struct Held {
     StackId stack{};
     double bytes = 0;
@@ -171,6 +186,17 @@ struct HistoryPoint {
   double unlisted_live = 0;       // what all the others held
   double unlisted_most = 0;       // none of the others held more
   uint64_t rss() const { return rss_anon + rss_file + rss_shmem; }
+};
+
+// The control group's memory by kind, at one moment. Bytes; 0 also: not told.
+struct CgroupMemory {
+  uint64_t time_ns = 0;  // monotonic; 0: nobody looked
+  uint64_t peak = 0;
+  uint64_t anon = 0, file = 0, shmem = 0, inactive_file = 0;  // file has shmem in it
+  uint64_t kernel = 0, slab = 0, page_tables = 0, kernel_stack = 0, sock = 0;
+  uint64_t limit_hits = 0;  // times
+  // What the kernel itself takes, sockets included.
+  uint64_t Kernel() const;
 };
 
 struct Counter {
@@ -268,6 +294,9 @@ struct Recording {
   std::vector<SentSignal> sent_signals;  // in their order
   // The last look at the process and its control group: when, and bytes; 0: never, unknown.
   uint64_t looked_ns = 0, peak_rss = 0, cgroup_current = 0, cgroup_limit = 0;
+  CgroupMemory cgroup;
+  // When the allocator below was asked last, and the longest that it took; 0: never.
+  uint64_t allocator_ns = 0, allocator_took_ns = 0, allocator_asked = 0;
   std::vector<Event> events;  // by time; those of one moment in the order of writing
   uint64_t events_complete_from_ns = UINT64_MAX;  // none of a later moment was overwritten or lost
   std::vector<HistoryPoint> history;  // by time, no two of one moment; none lies within a later one's time

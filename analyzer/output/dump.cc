@@ -117,6 +117,22 @@ class Writer {
   std::string text_;
 };
 
+// What others than the sampler said of memory.
+void DumpSources(const model::Recording& recording, Writer& out) {
+  if (const model::CgroupMemory& group = recording.cgroup; group.time_ns != 0) {
+    out.Begin("cgroup").Add("time_ns", group.time_ns).Add("peak", group.peak);
+    out.Add("anon", group.anon).Add("file", group.file).Add("shmem", group.shmem);
+    out.Add("inactive_file", group.inactive_file).Add("kernel", group.kernel);
+    out.Add("slab", group.slab).Add("page_tables", group.page_tables);
+    out.Add("kernel_stack", group.kernel_stack).Add("sock", group.sock);
+    out.Add("limit_hits", group.limit_hits).End();
+  }
+  if (recording.allocator_asked != 0) {
+    out.Begin("allocator").Add("time_ns", recording.allocator_ns);
+    out.Add("took_ns", recording.allocator_took_ns).Add("asked", recording.allocator_asked).End();
+  }
+}
+
 void DumpHeader(const model::Recording& recording, Writer& out) {
   out.Begin("recording").AddWord("file", recording.file).Add("file_bytes", recording.file_bytes);
   out.Add("disk_bytes", recording.disk_bytes).Add("budget", recording.budget).End();
@@ -147,6 +163,7 @@ void DumpHeader(const model::Recording& recording, Writer& out) {
     out.Add("cgroup_current", recording.cgroup_current);
     out.Add("cgroup_limit", recording.cgroup_limit).End();
   }
+  DumpSources(recording, out);
   out.Begin("sampling").Add("interval_configured", recording.interval_configured);
   out.Add("interval_now", recording.interval_now).Add("samples", recording.samples);
   out.Add("own_ns", recording.own_ns).Add("cpu_ns", recording.cpu_ns);
@@ -306,6 +323,20 @@ void DumpEvents(const std::vector<model::Event>& events, Writer& out) {
   }
 }
 
+void DumpParts(const model::HistoryPoint::Parts& parts, Writer& out) {
+  if (parts.allocators_known) {
+    out.Begin("  allocators").Add("python_arenas", parts.python_arenas);
+    out.AddReal("python_small", parts.python_small).End();
+  }
+  if (parts.malloc_free_known) out.Begin("  malloc").Add("free", parts.malloc_free).End();
+  if (parts.presence_known) {
+    out.Begin("  present").Add("malloc_heap", parts.malloc_heap);
+    out.Add("arrow_reserve", parts.arrow_reserve).Add("own", parts.own);
+    out.Add("stacks", parts.stacks).Add("file_private", parts.file_private).End();
+  }
+  if (parts.untouched_known) out.Begin("  untouched").Add("bytes", parts.untouched).End();
+}
+
 void DumpHistory(const std::vector<model::HistoryPoint>& history, Writer& out) {
   for (const model::HistoryPoint& point : history) {
     out.Begin("point").Add("time_ns", point.time_ns).Add("from_ns", point.from_ns);
@@ -325,6 +356,7 @@ void DumpHistory(const std::vector<model::HistoryPoint>& history, Writer& out) {
     out.Add("cpu_ns", point.cpu_ns).Add("interval", point.interval).Add("threads", point.threads);
     out.AddReal("unlisted", point.unlisted_live).AddReal("unlisted_most", point.unlisted_most);
     out.Add("stacks", uint64_t{point.stacks.size()}).End();
+    DumpParts(point.parts, out);
     for (const model::HistoryPoint::Held& held : point.stacks) {
       out.Begin("  held").Add("stack", held.stack.value).AddReal("bytes", held.bytes);
       out.AddReal("bytes_error", std::sqrt(held.bytes_variance)).End();

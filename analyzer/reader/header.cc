@@ -34,6 +34,23 @@ double ToVariance(double value, Complaints& complaints) {
   return 0;
 }
 
+model::CgroupMemory ToCgroupMemory(const wire::FileHeader& header) {
+  // No machine has more: sums of such amounts stay in range.
+  const auto amount = [](uint64_t bytes) { return std::min(bytes, uint64_t{1} << 56); };
+  return {.time_ns = header.cgroup_stat_ns,
+          .peak = amount(header.cgroup_peak),
+          .anon = amount(header.cgroup_anon),
+          .file = amount(header.cgroup_file),
+          .shmem = amount(header.cgroup_shmem),
+          .inactive_file = amount(header.cgroup_inactive_file),
+          .kernel = amount(header.cgroup_kernel),
+          .slab = amount(header.cgroup_slab),
+          .page_tables = amount(header.cgroup_page_tables),
+          .kernel_stack = amount(header.cgroup_kernel_stack),
+          .sock = amount(header.cgroup_sock),
+          .limit_hits = header.cgroup_limit_hits};
+}
+
 }  // namespace
 
 model::Estimate ToEstimate(const WireTotals& totals, Complaints& complaints) {
@@ -87,6 +104,10 @@ void ReadHeader(const wire::FileHeader& header, model::Recording& recording,
   recording.peak_rss = header.peak_rss;
   recording.cgroup_current = header.cgroup_current;
   recording.cgroup_limit = header.cgroup_limit;
+  recording.cgroup = ToCgroupMemory(header);
+  recording.allocator_ns = header.allocator_ns;
+  recording.allocator_took_ns = header.allocator_took_ns;
+  recording.allocator_asked = header.allocator_asked;
   recording.recording_end_errno = header.recording_end_errno;
 
   switch (static_cast<wire::ProcessEnd>(header.process_end)) {

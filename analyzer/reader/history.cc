@@ -32,6 +32,26 @@ void ReadCover(const wire::HistoryPoint& from, model::HistoryPoint& point) {
   point.live_most = std::max(FromFixedPoint(cover.live_most), point.live.bytes);
 }
 
+// What the process knew of the parts of its memory.
+void ReadParts(const wire::HistoryPoint& from, model::HistoryPoint& point) {
+  // No address space has more: sums of such amounts stay in range.
+  const auto amount = [](uint64_t bytes) { return std::min(bytes, uint64_t{1} << 48); };
+  model::HistoryPoint::Parts& parts = point.parts;
+  parts.allocators_known = (from.flags & wire::kHistoryAllocatorsKnown) != 0;
+  parts.malloc_free_known = (from.flags & wire::kHistoryMallocFreeKnown) != 0;
+  parts.presence_known = (from.flags & wire::kHistoryPresenceKnown) != 0;
+  parts.untouched_known = (from.flags & wire::kHistoryUntouchedKnown) != 0;
+  parts.python_arenas = amount(from.python_arenas);
+  parts.python_small = FromFixedPoint(from.python_small);
+  parts.malloc_free = amount(from.malloc_free);
+  parts.malloc_heap = amount(from.malloc_heap);
+  parts.arrow_reserve = amount(from.arrow_reserve);
+  parts.own = amount(from.own);
+  parts.stacks = amount(from.stacks);
+  parts.file_private = uint64_t{from.file_private} << 12;
+  parts.untouched = amount(from.untouched);
+}
+
 model::HistoryPoint ToPoint(const wire::HistoryPoint& from, const uint8_t* stacks,
                             Complaints& complaints) {
   model::HistoryPoint point;
@@ -57,6 +77,7 @@ model::HistoryPoint ToPoint(const wire::HistoryPoint& from, const uint8_t* stack
   point.cpu_ns = from.cpu_ns;
   point.interval = from.interval;
   point.threads = from.threads;
+  ReadParts(from, point);
   point.unlisted_live = FromFixedPoint(from.unlisted_live);
   point.unlisted_most = FromFixedPoint(from.unlisted_most);
   for (uint32_t i = 0; i < from.stack_count; ++i) {

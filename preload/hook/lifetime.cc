@@ -7,7 +7,9 @@
 
 #include "preload/base/counters.h"
 #include "preload/base/log.h"
+#include "preload/hook/allocator_look.h"
 #include "preload/hook/memory_look.h"
+#include "preload/hook/memory_sources.h"
 #include "preload/hook/arrow.h"
 #include "preload/hook/mapping_hooks.h"
 #include "preload/hook/mirror.h"
@@ -63,6 +65,7 @@ void BecomeChild() {
   g_state.children.Clear();
   g_state.history.Clear();
   g_state.looked_ns.store(0, kRelaxed);
+  MemorySourcesAfterFork();
   g_state.file.store(kFileDue, kRelaxed);
   g_state.epoch.fetch_add(1, kRelaxed);
 }
@@ -75,6 +78,7 @@ bool IsOurs() {
   if (state == ProcessState::kForeign) return false;
   if (state == ProcessState::kForked) {
     BecomeChild();
+    AllocatorLookAfterFork(false);  // until fork()'s hook says otherwise
     g_state.process.Claim();
   } else if (g_state.child_pending.load(kRelaxed) &&
              g_state.child_pending.exchange(false, kRelaxed)) {
@@ -130,6 +134,7 @@ void Initialize() {
     g_state.interval.store(interval, kRelaxed);
     g_state.smallest_interval.store(
         g_state.options.interval == base::kAuto ? sampler::kAutoSmallest : interval, kRelaxed);
+    FindAllocatorsWord();
     g_state.start_ns = Now();
     g_state.controlled_ns.store(g_state.start_ns, kRelaxed);
     g_state.epoch.store(1, kRelaxed);
@@ -156,7 +161,7 @@ void LibraryWent() {
   g_state.python.LibraryWent();
 }
 
-void AfterForkInChild() {
+void AfterForkInChild(bool locks_are_free) {
   if (!g_state.ready.load(std::memory_order_acquire)) return;
   // Claimed at once, so that a vfork of this child's cannot be taken for the child; all else waits
   // for the first event, which a child that only execs never has.
@@ -165,6 +170,7 @@ void AfterForkInChild() {
     g_state.process.Claim();
   }
   ArrowAfterFork();
+  AllocatorLookAfterFork(locks_are_free);
   t_state.guarded = false;
   t_state.countdown = 0;
 }

@@ -17,8 +17,9 @@ bool IsOurs();
 void LibraryMayGo();
 void LibraryWent();
 
-// In the child of a fork(), before it does anything else.
-void AfterForkInChild();
+// In the child, before it does anything else. `locks_are_free`: libc's and the allocator's, as after fork() and not after
+// _Fork().
+void AfterForkInChild(bool locks_are_free);
 
 // How the process is about to end. `status` is what exit was given.
 void ProcessExits(int status);

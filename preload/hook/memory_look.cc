@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "preload/base/counters.h"
+#include "preload/hook/memory_sources.h"
 #include "preload/hook/range_look.h"
 #include "preload/hook/state.h"
 #include "preload/recording/cgroup.h"
@@ -126,6 +127,8 @@ void LookAtMemory(uint64_t now) {
   store(header->cgroup_limit, group.limit);
   store(header->looked_ns, now);
   Fill(g_state.history.draft(), now, process, group);
+  FillParts(g_state.history.draft(), now);
+  FillHeader(*header, now, g_scratch);
   g_state.history.Add(g_state.recording, &g_state.interner.Totals(0), g_state.interner.used());
   const uint64_t live = g_state.history.draft().live_bytes;
   const uint64_t growth = live / kGrowthShare;

@@ -101,13 +101,13 @@ void Set(Function& slot, void* address) {
   if (address != nullptr) __atomic_store_n(&slot, reinterpret_cast<Function>(address), __ATOMIC_RELEASE);
 }
 
-// The allocator's library's own, where it has one: a block goes back to the family it came from.
-void* OfAllocator(const char* name) {
+}  // namespace
+
+// A block goes back to the family it came from.
+void* FindInAllocator(const char* name) {
   const base::Symbol symbol = base::FindNext(name);
   return symbol.owner == g_allocator ? symbol.address : nullptr;
 }
-
-}  // namespace
 
 void ResolveNext() {
   const base::Symbol next_malloc = base::FindNext("malloc");
@@ -115,31 +115,31 @@ void ResolveNext() {
   const char* whose;
   const bool anothers = MallocIsAnothers(&whose);
   const auto find = anothers ? base::FindFirst : base::FindNext;
-  if (!anothers && OfAllocator("_Znwm") != nullptr && OfAllocator("_ZdlPv") != nullptr) {
-    Set(g_next.new_object, OfAllocator("_Znwm"));
-    Set(g_next.new_array, OfAllocator("_Znam"));
-    Set(g_next.new_object_nothrow, OfAllocator("_ZnwmRKSt9nothrow_t"));
-    Set(g_next.new_array_nothrow, OfAllocator("_ZnamRKSt9nothrow_t"));
-    Set(g_next.new_object_aligned, OfAllocator("_ZnwmSt11align_val_t"));
-    Set(g_next.new_array_aligned, OfAllocator("_ZnamSt11align_val_t"));
-    Set(g_next.new_object_aligned_nothrow, OfAllocator("_ZnwmSt11align_val_tRKSt9nothrow_t"));
-    Set(g_next.new_array_aligned_nothrow, OfAllocator("_ZnamSt11align_val_tRKSt9nothrow_t"));
-    Set(g_next.delete_object_sized, OfAllocator("_ZdlPvm"));
-    Set(g_next.delete_array_sized, OfAllocator("_ZdaPvm"));
-    Set(g_next.delete_object_sized_aligned, OfAllocator("_ZdlPvmSt11align_val_t"));
-    Set(g_next.delete_array_sized_aligned, OfAllocator("_ZdaPvmSt11align_val_t"));
+  if (!anothers && FindInAllocator("_Znwm") != nullptr && FindInAllocator("_ZdlPv") != nullptr) {
+    Set(g_next.new_object, FindInAllocator("_Znwm"));
+    Set(g_next.new_array, FindInAllocator("_Znam"));
+    Set(g_next.new_object_nothrow, FindInAllocator("_ZnwmRKSt9nothrow_t"));
+    Set(g_next.new_array_nothrow, FindInAllocator("_ZnamRKSt9nothrow_t"));
+    Set(g_next.new_object_aligned, FindInAllocator("_ZnwmSt11align_val_t"));
+    Set(g_next.new_array_aligned, FindInAllocator("_ZnamSt11align_val_t"));
+    Set(g_next.new_object_aligned_nothrow, FindInAllocator("_ZnwmSt11align_val_tRKSt9nothrow_t"));
+    Set(g_next.new_array_aligned_nothrow, FindInAllocator("_ZnamSt11align_val_tRKSt9nothrow_t"));
+    Set(g_next.delete_object_sized, FindInAllocator("_ZdlPvm"));
+    Set(g_next.delete_array_sized, FindInAllocator("_ZdaPvm"));
+    Set(g_next.delete_object_sized_aligned, FindInAllocator("_ZdlPvmSt11align_val_t"));
+    Set(g_next.delete_array_sized_aligned, FindInAllocator("_ZdaPvmSt11align_val_t"));
     __atomic_store_n(&g_has_operators, true, __ATOMIC_RELEASE);
   }
-  Set(g_next.free_sized, anothers ? find("free").address : OfAllocator("free_sized"));
-  Set(g_next.free_aligned_sized, anothers ? find("free").address : OfAllocator("free_aligned_sized"));
+  Set(g_next.free_sized, anothers ? find("free").address : FindInAllocator("free_sized"));
+  Set(g_next.free_aligned_sized, anothers ? find("free").address : FindInAllocator("free_aligned_sized"));
   Set(g_next.malloc_for_new, find("malloc").address);
   Set(g_next.posix_memalign_for_new, find("posix_memalign").address);
   Set(g_next.realloc_for_array, find("realloc").address);
-  Set(g_next.mallocx, OfAllocator("mallocx"));
-  Set(g_next.rallocx, OfAllocator("rallocx"));
-  Set(g_next.xallocx, OfAllocator("xallocx"));
-  Set(g_next.dallocx, OfAllocator("dallocx"));
-  Set(g_next.sdallocx, OfAllocator("sdallocx"));
+  Set(g_next.mallocx, FindInAllocator("mallocx"));
+  Set(g_next.rallocx, FindInAllocator("rallocx"));
+  Set(g_next.xallocx, FindInAllocator("xallocx"));
+  Set(g_next.dallocx, FindInAllocator("dallocx"));
+  Set(g_next.sdallocx, FindInAllocator("sdallocx"));
   Set(g_next.calloc, base::FindNext("calloc").address);
   Set(g_next.realloc, base::FindNext("realloc").address);
   Set(g_next.posix_memalign, base::FindNext("posix_memalign").address);

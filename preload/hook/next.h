@@ -74,6 +74,10 @@ bool MallocIsAnothers(const char** whose);
 void* MallocForNew(size_t size, const void* nothrow = nullptr);
 void* MallocForNew(size_t size, size_t alignment, const void* nothrow = nullptr);
 
+// What the library that serves malloc below us exports under `name`, if that is what comes next in the loader's order;
+// null otherwise. At start-up.
+void* FindInAllocator(const char* name);
+
 // Path of the module that serves malloc below us; null before ResolveNext().
 const char* AllocatorPath();
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "preload/base/counters.h"
+#include "preload/base/memory.h"
 #include "preload/base/syscalls.h"
 #include "preload/hook/guard.h"
 #include "preload/hook/lifetime.h"
@@ -41,6 +42,18 @@ uint64_t NextGap(ThreadState& thread) {
   return sampler::DrawGap(thread.random, thread.interval);
 }
 
+// What a sampled small object stands for in pymalloc's arenas; nothing where it is none.
+void AddSmallObject(wire::Domain domain, uint64_t size, double weight, int sign) {
+  if (domain != wire::Domain::kPython || size > pools::kLargestSmallObject) return;
+  const uint64_t bytes =
+      stack::WorthOf(base::RoundUp(size, pools::kSmallObjectUnit), weight).bytes;
+  g_state.python_small.fetch_add(sign > 0 ? bytes : -bytes, kRelaxed);
+}
+
+wire::Domain DomainOf(uint32_t stack) {
+  return static_cast<wire::Domain>(g_state.interner.Totals(stack).domain.load(kRelaxed));
+}
+
 // --- Thinning and the automatic interval.
 
 bool StaysWhenDoubled(const live::Block& block, void*) {
@@ -54,6 +67,11 @@ void Thinned(uint32_t slot, const live::Block& before, uint32_t interval, void*)
   if (interval != 0) is = stack::WorthOf(before.size, sampler::SampleWeight(before.size, interval));
   MirrorLiveSlot(slot);
   stack::AddThinning(g_state.totals, g_state.interner.Totals(before.stack), was, is);
+  const wire::Domain domain = DomainOf(before.stack);
+  AddSmallObject(domain, before.size, sampler::SampleWeight(before.size, before.interval), -1);
+  if (interval != 0) {
+    AddSmallObject(domain, before.size, sampler::SampleWeight(before.size, interval), +1);
+  }
   StackWritten(before.stack);
 }
 
@@ -169,6 +187,7 @@ __attribute__((noinline)) uint64_t Sample(ThreadState& thread, void* block, size
     const uint32_t slot = g_state.live.Insert(sampled);
     if (slot != live::kNoSlot) {
       MirrorLiveSlot(slot);
+      AddSmallObject(domain, size, weight, +1);
     } else {  // it cannot be followed, so it counts as freed at once (and was counted as lost)
       stack::AddFree(g_state.totals, totals, worth, false, SecondOfLife(start));
     }
@@ -203,6 +222,7 @@ uint64_t Freed(const live::Block& block, uint32_t slot) {
   const double weight = sampler::SampleWeight(block.size, block.interval);
   stack::AddFree(g_state.totals, g_state.interner.Totals(block.stack),
                  stack::WorthOf(block.size, weight), IsInherited(block), SecondOfLife(now));
+  AddSmallObject(DomainOf(block.stack), block.size, weight, -1);
   MirrorLiveSlot(slot);
   g_state.live.Release(slot);
   StackWritten(block.stack);
@@ -216,7 +236,7 @@ uint64_t Freed(const live::Block& block, uint32_t slot) {
                         .thread = t_state.thread_id,
                         .interval = block.interval,
                         .kind = static_cast<uint8_t>(wire::EventKind::kFree),
-                        .domain = g_state.interner.Totals(block.stack).domain.load(kRelaxed),
+                        .domain = static_cast<uint8_t>(DomainOf(block.stack)),
                         .reserved = 0,
                         .check = 0});
   MirrorHeader(now);

@@ -58,12 +58,12 @@ int Exec(NextFunction<Function>& next, Args... args) {
   return result;
 }
 
-pid_t Fork(NextFunction<pid_t (*)()>& next) {
+pid_t Fork(NextFunction<pid_t (*)()>& next, bool frees_locks) {
   const auto function = next.get();
   if (function == nullptr) return NotThere();
   const uint64_t ticks = AboutToFork();
   const pid_t child = function();
-  if (child == 0) AfterForkInChild();
+  if (child == 0) AfterForkInChild(frees_locks);
   if (child > 0) Forked(child, ticks);
   return child;
 }
@@ -91,8 +91,8 @@ __attribute__((constructor)) void Constructor() {
 
 using namespace heapecho::hook;
 
-HEAPECHO_EXPORT pid_t fork() { return Fork(g_fork); }
-HEAPECHO_EXPORT pid_t _Fork() { return Fork(g__Fork); }
+HEAPECHO_EXPORT pid_t fork() { return Fork(g_fork, true); }
+HEAPECHO_EXPORT pid_t _Fork() { return Fork(g__Fork, false); }
 
 HEAPECHO_EXPORT int execve(const char* path, char* const argv[], char* const environment[]) {
   return Exec(g_execve, path, argv, environment);

@@ -50,6 +50,7 @@ struct State {
   stack::Python python;
   pools::PythonDomain python_domain;
   std::atomic<uint64_t> python_arena_bytes;  // that pymalloc has from the system now
+  std::atomic<uint64_t> python_small;        // live in them, as it rounds them: fixed point bytes
   stack::CodeTable code;
   stack::Interner interner;
   stack::ProcessTotals totals;

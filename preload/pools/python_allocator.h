@@ -25,6 +25,7 @@ namespace heapecho::pools {
 
 // The largest request, in bytes, that pymalloc serves itself; the same in 3.8 to 3.15.
 inline constexpr size_t kLargestSmallObject = 512;
+inline constexpr size_t kSmallObjectUnit = 16;  // it rounds them up to multiples of this
 
 // PyMemAllocatorEx of the C API.
 struct PythonAllocator {

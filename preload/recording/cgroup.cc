@@ -59,15 +59,6 @@ const Version* OwnGroup(CgroupScratch& scratch) {
   return version;
 }
 
-// `file` of the group that scratch.path names; false: it cannot be read.
-bool Read(CgroupScratch& scratch, const char* file) {
-  const size_t length = strlen(scratch.path);
-  strcat(scratch.path, file);
-  const bool read = ReadSmallFile(scratch.path, scratch.text, sizeof scratch.text) != 0;
-  scratch.path[length] = '\0';
-  return read;
-}
-
 // Makes scratch.path the group above; false: this is the root.
 bool GoUp(CgroupScratch& scratch, const Version& version) {
   if (strlen(scratch.path) <= strlen(version.root)) return false;
@@ -80,14 +71,37 @@ uint64_t LowestLimit(CgroupScratch& scratch, const Version& version) {
   constexpr uint64_t kUnlimited = uint64_t{1} << 60;
   uint64_t lowest = 0;
   do {
-    if (!Read(scratch, version.limit)) continue;
+    if (!ReadCgroupFile(scratch, version.limit)) continue;
     const uint64_t limit = ParseDecimal(scratch.text);  // "max" parses as 0: no limit
     if (limit != 0 && limit < kUnlimited && (lowest == 0 || limit < lowest)) lowest = limit;
   } while (GoUp(scratch, version));
   return lowest;
 }
 
+// The same, or the innermost one above it that can be seen.
+const Version* VisibleGroup(CgroupScratch& scratch) {
+  const Version* version = OwnGroup(scratch);
+  if (version == nullptr) return nullptr;
+  while (!ReadCgroupFile(scratch, version->current) && GoUp(scratch, *version)) {
+  }
+  return version;
+}
+
 }  // namespace
+
+bool ReadCgroupFile(CgroupScratch& scratch, const char* file) {
+  const size_t length = strlen(scratch.path);
+  strcat(scratch.path, file);
+  const bool read = ReadSmallFile(scratch.path, scratch.text, sizeof scratch.text) != 0;
+  scratch.path[length] = '\0';
+  return read;
+}
+
+CgroupVersion FindCgroup(CgroupScratch& scratch) {
+  const Version* version = VisibleGroup(scratch);
+  if (version == nullptr) return CgroupVersion::kNone;
+  return version == &kV1 ? CgroupVersion::kV1 : CgroupVersion::kV2;
+}
 
 bool ParseOomKills(const char* text, uint64_t* kills) {
   constexpr char kWord[] = "oom_kill ";
@@ -100,13 +114,11 @@ bool ParseOomKills(const char* text, uint64_t* kills) {
 
 CgroupMemory ReadCgroupMemory(CgroupScratch& scratch) {
   CgroupMemory memory = {};
-  const Version* version = OwnGroup(scratch);
+  const Version* version = VisibleGroup(scratch);
   if (version == nullptr) return memory;
-  while (!Read(scratch, version->current) && GoUp(scratch, *version)) {
-  }
-  if (Read(scratch, version->current)) memory.current = ParseDecimal(scratch.text);
+  if (ReadCgroupFile(scratch, version->current)) memory.current = ParseDecimal(scratch.text);
   memory.oom_kills_known =
-      Read(scratch, version->events) && ParseOomKills(scratch.text, &memory.oom_kills);
+      ReadCgroupFile(scratch, version->events) && ParseOomKills(scratch.text, &memory.oom_kills);
   memory.limit = LowestLimit(scratch, *version);
   return memory;
 }

@@ -31,6 +31,13 @@ CgroupMemory ReadCgroupMemory(CgroupScratch& scratch);
 // The limit alone.
 uint64_t CgroupMemoryLimit(CgroupScratch& scratch);
 
+enum class CgroupVersion : uint8_t { kNone, kV1, kV2 };
+// Makes scratch.path the directory of that group, for ReadCgroupFile(). kNone: the process is in no group that has a
+// memory controller.
+CgroupVersion FindCgroup(CgroupScratch& scratch);
+// Reads a file of it ("/memory.stat") into scratch.text; false: it cannot be read.
+bool ReadCgroupFile(CgroupScratch& scratch, const char* file);
+
 // The number behind "\noom_kill " (or at the beginning) of memory.oom_control's or memory.events'
 // text. False: it has none, as before Linux 4.13.
 bool ParseOomKills(const char* text, uint64_t* kills);

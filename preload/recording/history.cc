@@ -113,7 +113,7 @@ void History::ListStacks(const char* stacks, uint32_t count) {
     const uint64_t live = LiveOf(record);
     if (live == 0) continue;
     const auto domain = Load<uint8_t>(record, offsetof(wire::StackRecord, domain));
-    point.domain_live[domain % 8] += live;
+    if (domain < 4) point.domain_live[domain] += live;
     ++draft_->by_live[BucketOf(live)];
     ++draft_->by_growth[BucketOf(GrowthOf(record, stack, live))];
   }

@@ -64,6 +64,7 @@ enum class Step { kStepped, kOutermost, kBroken, kNeedsAllRegisters };
 struct Walk {
   uintptr_t lookup;  // the address whose row holds in this frame
   bool follows_all;  // every register is followed from the start on, not only rsp and rbp
+  bool interrupted;  // stepped over what a signal interrupted
   RegisterSet registers;
 };
 
@@ -102,6 +103,7 @@ __attribute__((noinline)) Step StepSlowly(const CfiSection& section, Walk* walk,
   if (result == CfiResult::kOutermost) return Step::kOutermost;
   // A stack grows downwards; only a signal handler may run on another one than what it interrupted.
   if (result != CfiResult::kDone || (!description.signal_frame && *cfa <= sp)) return Step::kBroken;
+  walk->interrupted |= description.signal_frame;
   walk->lookup = walk->registers.value[kReturnAddress] - (description.signal_frame ? 0 : 1);
   return Step::kStepped;
 }
@@ -170,6 +172,7 @@ NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* 
   const uint64_t generation = ModuleGeneration();
   Walk walk;
   walk.follows_all = false;
+  walk.interrupted = false;
   Start(start, &walk);
   for (;;) {
     if (walk.registers.value[kReturnAddress] == 0) break;  // how a thread's first frame may look
@@ -205,6 +208,7 @@ NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* 
     if (result.broken) frame.cfa = 0;
     break;
   }
+  result.interrupted = walk.interrupted;
   stack.Keep(&bounds);
   return result;
 }

@@ -30,6 +30,7 @@ struct NativeWalk {
   bool truncated;  // there were more than the caller's room
   bool broken;     // ended at a frame that could not be stepped over (not at the outermost one): no
                 // CFI, an unreadable stack, or a CFA that does not rise
+  bool interrupted;  // a signal handler stands on it
 };
 
 // The pages of the stack that this thread has proven readable, in one word; zero means none yet.

@@ -141,6 +141,19 @@ struct FileHeader {
   uint64_t python_arena_bytes;  // that CPython's allocator has from the system for its small objects
   uint64_t write_pause_ns;   // of a file that is written: how long it waits from one time to the next
   uint64_t write_longest_ns; // the longest that a thread of the process was held up by it
+
+  // The control group's memory by kind, as the kernel had it at cgroup_stat_ns (0: never), which is more rarely than the
+  // looks above; bytes, 0 also where the kernel does not tell. cgroup_file has cgroup_shmem in it, cgroup_kernel has the
+  // slab, page tables and stacks where it is told as a whole.
+  uint64_t cgroup_stat_ns;
+  uint64_t cgroup_peak;
+  uint64_t cgroup_anon, cgroup_file, cgroup_shmem, cgroup_inactive_file;
+  uint64_t cgroup_kernel, cgroup_slab, cgroup_page_tables, cgroup_kernel_stack, cgroup_sock;
+  uint64_t cgroup_limit_hits;  // how often the group was at its limit and had to find memory
+  // What the allocator below said of itself, at allocator_ns (0: was never asked).
+  uint64_t allocator_ns;
+  uint64_t allocator_took_ns;  // the longest that it took to say so
+  uint64_t allocator_asked;    // how often
 };
 static_assert(sizeof(Section) == 32, "a recording's layout: raise kVersion (see the top of this file)");
 static_assert(offsetof(FileHeader, static_check) == 160, "a recording's layout: raise kVersion");
@@ -377,6 +390,10 @@ enum HistoryFlags : uint32_t {
   kHistoryRssKnown = 1,
   kHistoryCgroupKnown = 2,
   kHistoryOomKillsKnown = 4,
+  kHistoryAllocatorsKnown = 8,    // python_arenas and python_small were written
+  kHistoryMallocFreeKnown = 16,   // malloc_free says something
+  kHistoryPresenceKnown = 32,     // malloc_heap, arrow_reserve, own, stacks, file_private: not long before
+  kHistoryUntouchedKnown = 64,
 };
 
 // One moment of the process's life, in slots of no order: sort by time_ns. When the slots are full, a point is merged
@@ -404,7 +421,11 @@ struct HistoryPoint {
   uint64_t live_bytes, live_objects;             // fixed point, as in the header
   uint64_t allocated_bytes, freed_bytes;
   double live_variance;                          // bytes^2
-  uint64_t domain_live[8];                       // fixed point bytes, by Domain
+  uint64_t domain_live[4];                       // fixed point bytes, by Domain
+  uint64_t python_arenas;                        // bytes that CPython's allocator has for small objects
+  uint64_t python_small;                         // fixed point: live small objects, as it rounds them up
+  uint64_t malloc_free;                          // bytes that malloc keeps, by its own word, if it was asked
+  uint64_t malloc_heap;                          // bytes present of what malloc takes its blocks from; see flags
   uint64_t samples;
   uint64_t dropped;        // samples lost, of every kind
   uint64_t own_ns, cpu_ns;
@@ -415,8 +436,11 @@ struct HistoryPoint {
   uint32_t threads;        // of the process; 0: unknown
   uint32_t flags;          // HistoryFlags
   uint32_t stack_count;    // HistoryStack records behind this
-  uint32_t reserved0;
-  uint64_t reserved[4];
+  uint32_t file_private;   // pages of 4 KiB, present: copies of files' pages, libraries' data
+  uint64_t arrow_reserve;  // bytes present of what Arrow's pools take their blocks from
+  uint64_t own;            // bytes present: heapecho's tables, and of its file
+  uint64_t stacks;         // bytes present of threads' stacks
+  uint64_t untouched;      // bytes of live blocks that were not present when they were looked at
   uint64_t check;          // HistoryCheck(): word for word, seed: the slot's index
 };
 static_assert(sizeof(HistoryPoint) == 400, "a recording's layout: raise kVersion");

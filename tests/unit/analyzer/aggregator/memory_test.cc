@@ -34,12 +34,17 @@ struct Looked {
     blocks.push_back({.size = size, .weight = weight, .stack = {stack}});
     point.domain_live[stack] += weight * static_cast<double>(size);
   }
+  void Python(uint64_t arenas, double small) {
+    point.parts.allocators_known = true;
+    point.parts.python_arenas = arenas;
+    point.parts.python_small = small;
+  }
   model::MemoryAccount Account() const { return AccountOf(recording, blocks, stacks, point); }
 };
 
 TEST(Memory, PartsAndTheRestAddUpToWhatIsResident) {
   Looked process;
-  process.recording.python_arena_bytes = 4 * kMiB;
+  process.Python(4 * kMiB, 50'000 * 48);
   process.point.swap = 3 * kMiB;
   const model::MemoryAccount account = process.Account();
   ASSERT_TRUE(account.known);
@@ -53,10 +58,20 @@ TEST(Memory, PartsAndTheRestAddUpToWhatIsResident) {
 TEST(Memory, KnowsWhatPythonsAllocatorKeepsOfItsArenas) {
   Looked process;
   EXPECT_FALSE(process.Account().retained.python.has_value());
-  process.recording.python_arena_bytes = 4 * kMiB;
+  process.Python(4 * kMiB, 50'000 * 48);
   EXPECT_DOUBLE_EQ(*process.Account().retained.python, 4.0 * kMiB - 50'000 * 48);
-  process.recording.python_arena_bytes = 1;
+  process.Python(1, 50'000 * 48);
   EXPECT_EQ(*process.Account().retained.python, 0) << "never below nothing";
+}
+
+TEST(Memory, TakesMallocsWordForWhatItKeeps) {
+  Looked process;
+  EXPECT_FALSE(process.Account().retained.malloc.has_value());
+  process.point.parts.malloc_free_known = true;
+  process.point.parts.malloc_free = 30 * kMiB;
+  const model::MemoryAccount account = process.Account();
+  EXPECT_EQ(*account.retained.malloc, 30.0 * kMiB);
+  EXPECT_LT(account.Unexplained(), 71.0 * kMiB);
 }
 
 TEST(Memory, CountsHeadersAndRoundingByTheAllocatorThatServed) {
