@@ -45,14 +45,34 @@ AtTheEnd Sum(const model::Recording& recording, absl::Span<const model::LiveBloc
   return sum;
 }
 
+// Amounts below nothing come of live bytes that were estimated too high.
+double NotBelowZero(double bytes) { return std::max(bytes, 0.0); }
+
+double Bytes(uint64_t bytes) { return static_cast<double>(bytes); }
+
 model::Retained RetainedAt(const model::HistoryPoint& point) {
   const model::HistoryPoint::Parts& parts = point.parts;
   model::Retained retained;
-  if (parts.malloc_free_known) retained.malloc = static_cast<double>(parts.malloc_free);
-  if (parts.allocators_known && parts.python_arenas > 0) {
-    retained.python = std::max(0.0, static_cast<double>(parts.python_arenas) - parts.python_small);
+  if (parts.malloc_free_known) retained.malloc = Bytes(parts.malloc_free);
+  if (parts.allocators_known && parts.python_arenas > 0)
+    retained.python = NotBelowZero(Bytes(parts.python_arenas) - Bytes(parts.python_small));
+  if (parts.presence_known && parts.arrow_reserve > 0) {
+    retained.arrow = NotBelowZero(Bytes(parts.arrow_reserve) -
+                                  point.domain_live[static_cast<size_t>(Domain::kArrow)]);
   }
   return retained;
+}
+
+// What is heapecho's: its tables, its file, the library. Before it looked itself, its file.
+void SetOwn(const model::Recording& recording, const model::HistoryPoint& point, double displaced,
+            model::MemoryAccount* account) {
+  const model::HistoryPoint::Parts& parts = point.parts;
+  const double files = Bytes(point.rss_file + point.rss_shmem);
+  double own_file = Bytes(parts.presence_known ? parts.own_file : recording.disk_bytes);
+  own_file = std::min(own_file, files);
+  account->own = own_file + Bytes(parts.own_private) + displaced;
+  account->file_backed =
+      NotBelowZero(files - own_file - Bytes(parts.shared_live)) + Bytes(parts.file_private);
 }
 
 }  // namespace
@@ -65,11 +85,15 @@ model::MemoryAccount AccountOf(const model::Recording& recording,
   account.known = point.rss_known;
   if (!account.known) return account;
   account.realtime_ns = point.realtime_ns;
-  account.rss = static_cast<double>(point.rss());
-  account.swapped = static_cast<double>(point.swap);
+  account.rss = Bytes(point.rss());
+  account.swapped = Bytes(point.swap);
   account.live = point.domain_live;
   account.live_error = point.live.BytesError();
-
+  account.retained = RetainedAt(point);
+  if (point.parts.presence_known) {
+    account.stacks = Bytes(point.parts.stacks);
+    account.untouched = Bytes(point.parts.untouched);
+  }
   const AtTheEnd end = Sum(recording, live_blocks, stacks);
   const auto scale = [&](Domain domain) {
     const auto index = static_cast<size_t>(domain);
@@ -77,11 +101,7 @@ model::MemoryAccount AccountOf(const model::Recording& recording,
   };
   for (const Domain domain : {Domain::kMalloc, Domain::kPython})
     account.overhead += end.overhead[static_cast<size_t>(domain)] * scale(domain);
-  account.retained = RetainedAt(point);
-  const double files = static_cast<double>(point.rss_file + point.rss_shmem);
-  const double own_file = std::min(files, static_cast<double>(recording.disk_bytes));
-  account.own = own_file + end.displaced * scale(Domain::kPython);
-  account.file_backed = files - own_file;
+  SetOwn(recording, point, end.displaced * scale(Domain::kPython), &account);
   return account;
 }
 

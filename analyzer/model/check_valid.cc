@@ -164,7 +164,7 @@ std::string CheckHistory(const Recording& recording) {
     if (point.time_ns > recording.last_event_ns) return wrong("is younger than the last event");
     if (!IsSound(point.live) || !IsSound(point.allocated) || !IsSound(point.freed) ||
         !IsSound(point.live_most) || !IsSound(point.unlisted_live) ||
-        !IsSound(point.unlisted_most) || !IsSound(point.parts.python_small)) {
+        !IsSound(point.unlisted_most)) {
       return wrong("has amounts that are no numbers");
     }
     for (const double live : point.domain_live)

@@ -162,19 +162,22 @@ struct HistoryPoint {
   uint64_t samples = 0, dropped = 0, own_ns = 0, cpu_ns = 0;
   uint64_t interval = 0;
   uint32_t threads = 0;           // 0: unknown
-  // What the process knew of the parts of its memory; bytes present unless they say otherwise.
+  // What the process knew of the parts of its memory; bytes, present unless they say otherwise.
   struct Parts {
-    bool allocators_known = false, malloc_free_known = false, presence_known = false,
-         untouched_known = false;
-    uint64_t python_arenas = 0;  // that CPython's allocator had
-    double python_small = 0;     // live small objects in them, as it rounds them
-    uint64_t malloc_free = 0;    // that malloc kept, by its own word
-    uint64_t malloc_heap = 0;    // of what malloc takes its blocks from
-    uint64_t arrow_reserve = 0;  // of what Arrow's pools take their blocks from
-    uint64_t own = 0;            // heapecho's tables, and of its file
-    uint64_t stacks = 0;
-    uint64_t file_private = 0;   // copies of files' pages, libraries' data
-    uint64_t untouched = 0;      // not present, of live blocks that were looked at
+    bool allocators_known = false;   // the first two
+    bool malloc_free_known = false;  // the third
+    bool presence_known = false;     // all others, as they were not long before
+    uint64_t python_arenas = 0;      // that CPython's allocator had, present or not
+    uint64_t python_small = 0;       // live small objects in them, as it rounds them
+    uint64_t malloc_free = 0;        // that malloc kept, by its own word
+    uint64_t malloc_heap = 0;        // of what malloc takes its blocks from
+    uint64_t arrow_reserve = 0;      // of what Arrow's pools take their blocks from
+    uint64_t own_private = 0;        // heapecho's tables
+    uint64_t own_file = 0;           // of its recording and of the library
+    uint64_t stacks = 0;             // of threads
+    uint64_t file_private = 0;       // own copies of files' pages, libraries' data
+    uint64_t untouched = 0;          // not present, of live blocks
+    uint64_t shared_live = 0;        // shared memory that is live in domain mmap
   };
   Parts parts{};
   struct Held {

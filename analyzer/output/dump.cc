@@ -326,15 +326,16 @@ void DumpEvents(const std::vector<model::Event>& events, Writer& out) {
 void DumpParts(const model::HistoryPoint::Parts& parts, Writer& out) {
   if (parts.allocators_known) {
     out.Begin("  allocators").Add("python_arenas", parts.python_arenas);
-    out.AddReal("python_small", parts.python_small).End();
+    out.Add("python_small", parts.python_small).End();
   }
   if (parts.malloc_free_known) out.Begin("  malloc").Add("free", parts.malloc_free).End();
   if (parts.presence_known) {
     out.Begin("  present").Add("malloc_heap", parts.malloc_heap);
-    out.Add("arrow_reserve", parts.arrow_reserve).Add("own", parts.own);
-    out.Add("stacks", parts.stacks).Add("file_private", parts.file_private).End();
+    out.Add("arrow_reserve", parts.arrow_reserve).Add("own_private", parts.own_private);
+    out.Add("own_file", parts.own_file).Add("stacks", parts.stacks);
+    out.Add("file_private", parts.file_private).Add("untouched", parts.untouched);
+    out.Add("shared_live", parts.shared_live).End();
   }
-  if (parts.untouched_known) out.Begin("  untouched").Add("bytes", parts.untouched).End();
 }
 
 void DumpHistory(const std::vector<model::HistoryPoint>& history, Writer& out) {

@@ -34,22 +34,22 @@ void ReadCover(const wire::HistoryPoint& from, model::HistoryPoint& point) {
 
 // What the process knew of the parts of its memory.
 void ReadParts(const wire::HistoryPoint& from, model::HistoryPoint& point) {
-  // No address space has more: sums of such amounts stay in range.
-  const auto amount = [](uint64_t bytes) { return std::min(bytes, uint64_t{1} << 48); };
+  const auto bytes = [](uint32_t pages) { return uint64_t{pages} << 12; };
   model::HistoryPoint::Parts& parts = point.parts;
   parts.allocators_known = (from.flags & wire::kHistoryAllocatorsKnown) != 0;
   parts.malloc_free_known = (from.flags & wire::kHistoryMallocFreeKnown) != 0;
   parts.presence_known = (from.flags & wire::kHistoryPresenceKnown) != 0;
-  parts.untouched_known = (from.flags & wire::kHistoryUntouchedKnown) != 0;
-  parts.python_arenas = amount(from.python_arenas);
-  parts.python_small = FromFixedPoint(from.python_small);
-  parts.malloc_free = amount(from.malloc_free);
-  parts.malloc_heap = amount(from.malloc_heap);
-  parts.arrow_reserve = amount(from.arrow_reserve);
-  parts.own = amount(from.own);
-  parts.stacks = amount(from.stacks);
-  parts.file_private = uint64_t{from.file_private} << 12;
-  parts.untouched = amount(from.untouched);
+  parts.python_arenas = bytes(from.parts.python_arenas);
+  parts.python_small = bytes(from.parts.python_small);
+  parts.malloc_free = bytes(from.parts.malloc_free);
+  parts.malloc_heap = bytes(from.parts.malloc_heap);
+  parts.arrow_reserve = bytes(from.parts.arrow_reserve);
+  parts.own_private = bytes(from.parts.own_private);
+  parts.own_file = bytes(from.parts.own_file);
+  parts.stacks = bytes(from.parts.stacks);
+  parts.file_private = bytes(from.file_private);
+  parts.untouched = bytes(from.untouched);
+  parts.shared_live = bytes(from.shared_live);
 }
 
 model::HistoryPoint ToPoint(const wire::HistoryPoint& from, const uint8_t* stacks,

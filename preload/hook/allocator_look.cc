@@ -17,7 +17,9 @@
 namespace heapecho::hook {
 namespace {
 
-constexpr uint64_t kTimesWhatItTook = 1000;
+constexpr uint64_t kTimesItsCpuTime = 1000;
+constexpr uint64_t kTimesWhatItTook = 10;  // others may have had the processor, or the locks
+constexpr uint64_t kQuickNs = 10 * kMillisecond;
 constexpr uint64_t kShareOfLife = 8;
 constexpr uint64_t kLongestPauseNs = 60 * kSecond;
 // Less is what a process has anyway, in stacks and libraries' data.
@@ -42,6 +44,7 @@ constinit std::atomic<uint64_t> g_kept = 0;
 constinit std::atomic<bool> g_known = false;
 constinit std::atomic<uint64_t> g_due_ns = 0;
 constinit std::atomic<uint64_t> g_last_ns = 0;
+constinit std::atomic<uint64_t> g_cpu_ns = 0;  // what it took the last time
 constinit std::atomic<uint64_t> g_longest_ns = 0;
 constinit std::atomic<uint64_t> g_count = 0;
 constinit std::atomic<bool> g_locks_are_free = true;
@@ -128,24 +131,30 @@ void FindAllocatorsWord() {
   }
 }
 
-bool AskAllocatorIfDue(uint64_t now, uint64_t unaccounted, uint64_t resident, uint64_t* kept) {
+bool AskAllocatorIfDue(uint64_t now, uint64_t unaccounted, uint64_t resident, bool is_last,
+                       uint64_t* kept) {
+  const bool is_due =
+      now >= g_due_ns.load(kRelaxed) || (is_last && g_cpu_ns.load(kRelaxed) < kQuickNs);
   if (unaccounted < kWorthAsking || unaccounted < resident / 10) {
     g_known.store(false, kRelaxed);
-  } else if (CanBeAsked() && now >= g_due_ns.load(kRelaxed) && g_locks_are_free.load(kRelaxed) &&
-             LocksAreNotOurs()) {
+  } else if (CanBeAsked() && is_due && g_locks_are_free.load(kRelaxed) && LocksAreNotOurs()) {
     uint64_t answer = 0;
     const uint64_t start = Now();
+    const uint64_t cpu_start = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
     bool known;
     {
       const WithoutSignals without_signals;
       known = Ask(&answer);
     }
     const uint64_t took = Now() - start;
+    const uint64_t cpu = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - cpu_start;
     g_kept.store(answer, kRelaxed);
     g_known.store(known, kRelaxed);
     uint64_t pause = (now - g_state.start_ns) / kShareOfLife;
     if (pause > kLongestPauseNs) pause = kLongestPauseNs;
     if (pause < took * kTimesWhatItTook) pause = took * kTimesWhatItTook;
+    if (pause < cpu * kTimesItsCpuTime) pause = cpu * kTimesItsCpuTime;
+    g_cpu_ns.store(cpu, kRelaxed);
     g_due_ns.store(now + pause, kRelaxed);
     g_last_ns.store(now, kRelaxed);
     if (took > g_longest_ns.load(kRelaxed)) g_longest_ns.store(took, kRelaxed);
@@ -160,6 +169,7 @@ void AllocatorLookAfterFork(bool locks_are_free) {
   g_known.store(false, kRelaxed);
   g_due_ns.store(0, kRelaxed);
   g_last_ns.store(0, kRelaxed);
+  g_cpu_ns.store(0, kRelaxed);
   g_longest_ns.store(0, kRelaxed);
   g_count.store(0, kRelaxed);
 }

@@ -25,9 +25,11 @@ void FindAllocatorsWord();
 // What the allocator keeps of what it has from the system, bytes, by its last word. False: it was
 // not asked, or what it said is of no use any more. `unaccounted` and `resident`: bytes of the
 // process that nobody accounts for, and all; below a tenth nothing is asked, and nothing is kept
-// that is worth a word. Asks anew when a thousand times the time that it took has passed, and an
-// eighth of the process's life, or a minute.
-bool AskAllocatorIfDue(uint64_t now, uint64_t unaccounted, uint64_t resident, uint64_t* kept);
+// that is worth a word. Asks anew when a thousand times the CPU time that it took and ten times the
+// time on the clock have passed, and an eighth of the process's life, or a minute; `is_last`: the
+// process is about to end, so at once where it takes little.
+bool AskAllocatorIfDue(uint64_t now, uint64_t unaccounted, uint64_t resident, bool is_last,
+                       uint64_t* kept);
 
 // In a forked child. `locks_are_free`: by fork(), which sees to that.
 void AllocatorLookAfterFork(bool locks_are_free);

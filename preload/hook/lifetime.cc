@@ -186,7 +186,7 @@ void ProcessExits(int status) {
     g_state.recording.Remove();
     return;
   }
-  LookAtMemory(now);
+  LookAtMemory(now, true);
   MirrorHeader(now);
   g_state.recording.EndProcess(wire::ProcessEnd::kExited, status, now);
 }

@@ -110,7 +110,7 @@ void LookAtMemoryIfDue(uint64_t now, uint64_t request) {
   if (due || (passed >= kPauseNearLimitNs && IsNearLimit(*header))) LookAtMemory(now);
 }
 
-void LookAtMemory(uint64_t now) {
+void LookAtMemory(uint64_t now, bool is_last) {
   wire::FileHeader* header = g_state.recording.header();
   const uint32_t epoch = g_state.epoch.load(kRelaxed);
   if (header == nullptr || g_looking.exchange(epoch, std::memory_order_acquire) == epoch) return;
@@ -127,7 +127,7 @@ void LookAtMemory(uint64_t now) {
   store(header->cgroup_limit, group.limit);
   store(header->looked_ns, now);
   Fill(g_state.history.draft(), now, process, group);
-  FillParts(g_state.history.draft(), now);
+  FillParts(g_state.history.draft(), now, is_last);
   FillHeader(*header, now, g_scratch);
   g_state.history.Add(g_state.recording, &g_state.interner.Totals(0), g_state.interner.used());
   const uint64_t live = g_state.history.draft().live_bytes;

@@ -17,7 +17,8 @@ namespace heapecho::hook {
 // live growth, and at a request of more than 1 % of the limit. `request`: its bytes; 0: it was a
 // free.
 void LookAtMemoryIfDue(uint64_t now, uint64_t request);
-void LookAtMemory(uint64_t now);
+// `is_last`: the process is about to end.
+void LookAtMemory(uint64_t now, bool is_last = false);
 
 // The most memory this program had resident; 0: unknown.
 uint64_t PeakRssBytes();

@@ -3,7 +3,9 @@
 
 #include <atomic>
 
+#include "preload/base/memory.h"
 #include "preload/hook/allocator_look.h"
+#include "preload/hook/presence_look.h"
 #include "preload/hook/state.h"
 #include "preload/recording/cgroup_stat.h"
 
@@ -12,6 +14,7 @@ namespace {
 
 constexpr uint64_t kCgroupPauseNs = 10 * kSecond;
 constexpr uint64_t kTimesWhatItTook = 1000;
+constexpr auto kArrow = static_cast<size_t>(wire::Domain::kArrow);
 
 constinit std::atomic<uint64_t> g_cgroup_due_ns = 0;
 
@@ -20,6 +23,8 @@ uint64_t Less(uint64_t whole, uint64_t part) { return whole > part ? whole - par
 // Live totals are caught below zero for a moment, between a free and its allocation.
 uint64_t NotBelowZero(uint64_t value) { return value >> 63 != 0 ? 0 : value; }
 
+uint64_t Bytes(uint32_t pages) { return uint64_t{pages} * base::kPageSize; }
+
 template <typename Word>
 void Store(Word& word, Word value) {
   __atomic_store_n(&word, value, __ATOMIC_RELAXED);
@@ -27,20 +32,25 @@ void Store(Word& word, Word value) {
 
 }  // namespace
 
-void FillParts(wire::HistoryPoint& moment, uint64_t now) {
-  moment.python_arenas = g_state.python_arena_bytes.load(kRelaxed);
-  moment.python_small = NotBelowZero(g_state.python_small.load(kRelaxed));
+void FillParts(wire::HistoryPoint& moment, uint64_t now, bool is_last) {
+  const uint64_t arenas = g_state.python_arena_bytes.load(kRelaxed);
+  const uint64_t small = NotBelowZero(g_state.python_small.load(kRelaxed)) / wire::kFixedPointOne;
+  moment.parts.python_arenas = Pages(arenas);
+  moment.parts.python_small = Pages(small);
   moment.flags |= wire::kHistoryAllocatorsKnown;
+  LookAtPresence(moment, now, is_last);
 
   const uint64_t resident = moment.rss_anon + moment.rss_file + moment.rss_shmem;
-  const uint64_t python_keeps =
-      Less(moment.python_arenas, moment.python_small / wire::kFixedPointOne);
-  const uint64_t accounted = moment.live_bytes / wire::kFixedPointOne + python_keeps;
-  moment.malloc_free = 0;
-  if (AskAllocatorIfDue(now, Less(moment.rss_anon + moment.swap, accounted), resident,
-                        &moment.malloc_free)) {
+  const uint64_t reserves =
+      Less(arenas, small) +
+      Less(Bytes(moment.parts.arrow_reserve), moment.domain_live[kArrow] / wire::kFixedPointOne);
+  const uint64_t accounted = moment.live_bytes / wire::kFixedPointOne + reserves;
+  uint64_t kept = 0;
+  if (AskAllocatorIfDue(now, Less(moment.rss_anon + moment.swap, accounted), resident, is_last,
+                        &kept)) {
     moment.flags |= wire::kHistoryMallocFreeKnown;
   }
+  moment.parts.malloc_free = Pages(kept);
 }
 
 void FillHeader(wire::FileHeader& header, uint64_t now, recording::CgroupScratch& scratch) {
@@ -68,6 +78,9 @@ void FillHeader(wire::FileHeader& header, uint64_t now, recording::CgroupScratch
   Store(header.cgroup_stat_ns, now);
 }
 
-void MemorySourcesAfterFork() { g_cgroup_due_ns.store(0, kRelaxed); }
+void MemorySourcesAfterFork() {
+  g_cgroup_due_ns.store(0, kRelaxed);
+  PresenceLookAfterFork();
+}
 
 }  // namespace heapecho::hook

@@ -13,9 +13,10 @@
 
 namespace heapecho::hook {
 
-// The words of `moment` about parts, whose words about resident and live memory are set. May ask
-// the allocator (allocator_look.h).
-void FillParts(wire::HistoryPoint& moment, uint64_t now);
+// The words of `moment` about parts, whose words about resident and live memory are set; of domains
+// as they were at the look before. May ask the allocator (allocator_look.h). `is_last`: the process
+// is about to end.
+void FillParts(wire::HistoryPoint& moment, uint64_t now, bool is_last);
 
 // The header's words about the control group by kind, and about the allocator. The former are read
 // again when ten seconds and a thousand times the time that it took have passed.

@@ -192,6 +192,11 @@ bool LiveSet::Look(uint32_t slot, Block* block) const {
   return entry.word.load(kRelaxed) == word;
 }
 
+uint64_t LiveSet::SizeAt(uint32_t slot) const {
+  const Entry& entry = entries_[slot];
+  return IntervalOf(entry.word.load(kRelaxed)) != 0 ? entry.size.load(kRelaxed) : 0;
+}
+
 void LiveSet::Thin(uint32_t interval, Stays stays_when_doubled, Thinned thinned, void* context) {
   const uint32_t used = fresh_.load(kRelaxed);
   for (uint32_t slot = 0; slot < used; ++slot) {

@@ -52,6 +52,8 @@ class LiveSet {
 
   // What lies in the slot now; false if nothing does.
   bool Look(uint32_t slot, Block* block) const;
+  // The size of what lies in the slot now; 0: nothing.
+  uint64_t SizeAt(uint32_t slot) const;
   // Changes whenever what lies in the slot changes: for a mirror to see whether it still shows the truth.
   uint64_t Version(uint32_t slot) const { return entries_[slot].word.load(std::memory_order_acquire); }
 

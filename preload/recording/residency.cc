@@ -18,6 +18,7 @@ using base::Syscall;
 // Of an entry.
 constexpr uint64_t kPresent = uint64_t{1} << 63;
 constexpr uint64_t kSwapped = uint64_t{1} << 62;
+constexpr uint64_t kFileOrShared = uint64_t{1} << 61;
 
 }  // namespace
 
@@ -43,6 +44,7 @@ bool PagemapReader::Read(uintptr_t start, uintptr_t end, uint64_t deadline_ns, R
       uint64_t entry;
       memcpy(&entry, buffer_ + i * 8, 8);
       if ((entry & kPresent) != 0) residency->present += base::kPageSize;
+      if ((entry & (kPresent | kFileOrShared)) == kPresent) residency->present_private += base::kPageSize;
       if ((entry & (kPresent | kSwapped)) == kSwapped) residency->swapped += base::kPageSize;
     }
     residency->next += entries * base::kPageSize;

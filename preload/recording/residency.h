@@ -9,6 +9,7 @@ namespace heapecho::recording {
 
 struct Residency {
   uint64_t present;  // bytes, as this process has touched them: of shared memory its own share alone
+  uint64_t present_private;  // bytes of them that are neither a file's nor shared: copies made by writing included
   uint64_t swapped;  // bytes
   uintptr_t next;    // read up to here; the range's end: all of it
 };

@@ -390,10 +390,9 @@ enum HistoryFlags : uint32_t {
   kHistoryRssKnown = 1,
   kHistoryCgroupKnown = 2,
   kHistoryOomKillsKnown = 4,
-  kHistoryAllocatorsKnown = 8,    // python_arenas and python_small were written
-  kHistoryMallocFreeKnown = 16,   // malloc_free says something
-  kHistoryPresenceKnown = 32,     // malloc_heap, arrow_reserve, own, stacks, file_private: not long before
-  kHistoryUntouchedKnown = 64,
+  kHistoryAllocatorsKnown = 8,   // parts.python_arenas and python_small say something
+  kHistoryMallocFreeKnown = 16,  // parts.malloc_free
+  kHistoryPresenceKnown = 32,    // the others of parts, as they were not long before
 };
 
 // One moment of the process's life, in slots of no order: sort by time_ns. When the slots are full, a point is merged
@@ -409,6 +408,16 @@ struct HistoryCover {
   uint64_t live_most;    // fixed point, of live_bytes
   uint64_t check;        // seed: the point's time_ns
 };
+// What the process knew of the parts of its memory; see flags. Pages of 4 KiB, present unless they say otherwise.
+struct HistoryParts {
+  uint32_t python_arenas;  // that CPython's allocator has for small objects, present or not
+  uint32_t python_small;   // live small objects in them, as it rounds them up
+  uint32_t malloc_free;    // that malloc keeps, by its own word
+  uint32_t malloc_heap;    // of what malloc takes its blocks from
+  uint32_t arrow_reserve;  // of what Arrow's pools take their blocks from
+  uint32_t own_private, own_file;  // of heapecho's tables; of its recording and of the library
+  uint32_t stacks;         // of threads
+};
 struct HistoryPoint {
   HistoryCover covers[2];
 
@@ -422,10 +431,7 @@ struct HistoryPoint {
   uint64_t allocated_bytes, freed_bytes;
   double live_variance;                          // bytes^2
   uint64_t domain_live[4];                       // fixed point bytes, by Domain
-  uint64_t python_arenas;                        // bytes that CPython's allocator has for small objects
-  uint64_t python_small;                         // fixed point: live small objects, as it rounds them up
-  uint64_t malloc_free;                          // bytes that malloc keeps, by its own word, if it was asked
-  uint64_t malloc_heap;                          // bytes present of what malloc takes its blocks from; see flags
+  HistoryParts parts;
   uint64_t samples;
   uint64_t dropped;        // samples lost, of every kind
   uint64_t own_ns, cpu_ns;
@@ -436,13 +442,13 @@ struct HistoryPoint {
   uint32_t threads;        // of the process; 0: unknown
   uint32_t flags;          // HistoryFlags
   uint32_t stack_count;    // HistoryStack records behind this
-  uint32_t file_private;   // pages of 4 KiB, present: copies of files' pages, libraries' data
-  uint64_t arrow_reserve;  // bytes present of what Arrow's pools take their blocks from
-  uint64_t own;            // bytes present: heapecho's tables, and of its file
-  uint64_t stacks;         // bytes present of threads' stacks
-  uint64_t untouched;      // bytes of live blocks that were not present when they were looked at
+  uint32_t file_private;   // pages, likewise: this process's own copies of files' pages, libraries' data
+  uint32_t untouched;      // pages, likewise: not present, of live blocks
+  uint32_t shared_live;    // pages, likewise: of shared memory that is live in domain mmap
+  uint64_t reserved[3];
   uint64_t check;          // HistoryCheck(): word for word, seed: the slot's index
 };
+static_assert(sizeof(HistoryParts) == 32, "a recording's layout: raise kVersion");
 static_assert(sizeof(HistoryPoint) == 400, "a recording's layout: raise kVersion");
 static_assert(offsetof(HistoryPoint, time_ns) == 96, "a recording's layout: raise kVersion");
 

@@ -34,7 +34,7 @@ struct Looked {
     blocks.push_back({.size = size, .weight = weight, .stack = {stack}});
     point.domain_live[stack] += weight * static_cast<double>(size);
   }
-  void Python(uint64_t arenas, double small) {
+  void Python(uint64_t arenas, uint64_t small) {
     point.parts.allocators_known = true;
     point.parts.python_arenas = arenas;
     point.parts.python_small = small;
