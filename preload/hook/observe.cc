@@ -156,7 +156,9 @@ __attribute__((noinline)) uint64_t Sample(ThreadState& thread, void* block, size
   if (python.truncated) HEAPECHO_COUNT(python_truncated);
   if (python.count > 0) {
     const auto of_greenlet = static_cast<uint32_t>(stack::FramesOfGreenlet(native, walk.count));
-    if (of_greenlet < walk.count) walk = {.count = of_greenlet, .truncated = false, .broken = false};
+    if (of_greenlet < walk.count) {
+      walk = {.count = of_greenlet, .truncated = false, .broken = false, .interrupted = false};
+    }
   }
   if (walk.truncated) HEAPECHO_COUNT(unwind_truncated);
   if (walk.broken) HEAPECHO_COUNT(unwind_broken);
