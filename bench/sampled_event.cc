@@ -5,9 +5,7 @@
 // STACKS says what the sampler meets: `known`, one stack that it has seen; `evicted`, the same
 // after other work has taken the caches; `first`, a stack that it has never seen, each time.
 #include <execinfo.h>
-#include <time.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -16,17 +14,15 @@
 #include <vector>
 
 #include "bench/deep_stack.h"
+#include "bench/distribution.h"
 
 namespace {
 
+using heapecho::bench::Now;
+using heapecho::bench::PrintDistribution;
+
 constexpr size_t kWarmUp = 2000;
 constexpr size_t kSize = 64;
-
-int64_t Now() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
-}
 
 struct Event {
   int64_t malloc_ns;
@@ -60,15 +56,6 @@ class OtherWork {
  private:
   std::vector<uint64_t> words_ = std::vector<uint64_t>(size_t{4} << 17);  // 4 MiB
 };
-
-void PrintDistribution(const char* name, std::vector<int64_t>& values) {
-  std::sort(values.begin(), values.end());
-  const auto at = [&values](double part) {
-    return values[static_cast<size_t>(part * static_cast<double>(values.size() - 1))];
-  };
-  std::printf("\"%s\": {\"median\": %ld, \"p90\": %ld, \"p99\": %ld, \"p999\": %ld, \"max\": %ld}",
-              name, at(0.5), at(0.9), at(0.99), at(0.999), values.back());
-}
 
 }  // namespace
 

@@ -21,7 +21,7 @@ _EVENTS = {"known": 100_000, "evicted": 2_000, "first": 10_000}
 def measure(
     build: environment.Build,
     rounds: int,
-    fsync_load: bool,
+    under_load: bool,
     parent: pathlib.Path | None,
 ) -> list[figures.Figure]:
     """Figures sampled.STACKS.FRAMES.{median,p99} in microseconds; sampled_under_fsync.… under that load.
@@ -34,9 +34,9 @@ def measure(
         RuntimeError: a run failed, or heapecho did not sample its allocations.
     """
     program = build.program("sampled_event")
-    section = "sampled_under_fsync" if fsync_load else "sampled"
+    section = "sampled_under_fsync" if under_load else "sampled"
     found = []
-    with _load(parent) if fsync_load else contextlib.nullcontext():
+    with _load(parent) if under_load else contextlib.nullcontext():
         for stacks, depths in FRAMES.items():
             for frames in depths:
 
@@ -100,16 +100,21 @@ with open(sys.argv[1], "wb", buffering=0) as file:
 
 
 @contextlib.contextmanager
+def fsync_load(directory: pathlib.Path) -> Iterator[None]:
+    """A process that writes and fsyncs a file in `directory`, until the end of the block."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", _WRITE_AND_FSYNC, str(directory / "load")], stdout=subprocess.PIPE
+    )
+    try:
+        if writer.stdout is None or writer.stdout.readline() == b"":
+            raise RuntimeError("the writing load did not start")
+        yield
+    finally:
+        writer.kill()
+        writer.wait()
+
+
+@contextlib.contextmanager
 def _load(parent: pathlib.Path | None) -> Iterator[None]:
-    """A process that writes and fsyncs in the directory of the recordings, until the end of the block."""
-    with environment.recordings_directory(parent) as directory:
-        writer = subprocess.Popen(
-            [sys.executable, "-c", _WRITE_AND_FSYNC, str(directory / "load")], stdout=subprocess.PIPE
-        )
-        try:
-            if writer.stdout is None or writer.stdout.readline() == b"":
-                raise RuntimeError("the writing load did not start")
-            yield
-        finally:
-            writer.kill()
-            writer.wait()
+    with environment.recordings_directory(parent) as directory, fsync_load(directory):
+        yield

@@ -78,14 +78,15 @@ def fuse(where: Path, below: Path, *options: str):
         _unmount(where)
 
 
-def fill(folder: Path, name: str = "filler") -> None:
-    """Leaves no room on the file system of `folder`."""
-    with open(folder / name, "wb", buffering=0) as file:
+def fill(folder: Path, leave: int = 0) -> None:
+    """Leaves no room on the file system of `folder`, or `leave` bytes."""
+    with open(folder / "filler", "wb", buffering=0) as file:
         for size in (1 << 20, 64 << 10, 4 << 10):
             try:
                 while True:
                     file.write(bytes(size))
             except OSError:
                 pass
+        file.truncate(file.seek(0, 2) - leave)
     # What the file system had put off may need, or leave, some room.
     subprocess.run(["sync", "-f", str(folder)], check=True)
