@@ -80,6 +80,14 @@ def test_disable_records_nothing(directory):
     assert len(harness.recordings(directory)) == 1
 
 
+def test_the_analyzer_in_a_container_that_preloads_the_library_leaves_no_recording(directory):
+    work(directory)
+    (before,) = harness.recordings(directory)
+    done = harness.execute([harness.COMMAND, "report", directory], harness.recording_environment(directory, 1))
+    assert done.returncode == 0 and b"steady_work" in done.stdout, done.stderr
+    assert harness.recordings(directory) == [before]
+
+
 def test_keep_prunes_the_oldest_ended_recordings(directory):
     work(directory, HEAPECHO_INTERVAL="64")
     first = harness.only_recording(directory)
