@@ -201,10 +201,13 @@ absl::Time LastSeen(const model::Recording& recording) {
 
 // Records this program while it prints its version, reads the recording back and removes it.
 void TryRecording(const std::string& library, const std::string& directory, Findings* findings) {
+  const std::string executable = OwnExecutable();
   const absl::StatusOr<Answer> answer = RunToEnd(
-      {OwnExecutable(), "--version"},
+      {executable, "--version"},
       {absl::StrCat("LD_PRELOAD=", library), absl::StrCat(kDirectoryVariable, "=", directory),
-       absl::StrCat(kIntervalVariable, "=1"), absl::StrCat(kShortVariable, "=keep")});
+       absl::StrCat(kIntervalVariable, "=1"), absl::StrCat(kShortVariable, "=keep"),
+       // the library leaves this program alone unless it is named
+       absl::StrCat(kOnlyVariable, "=", executable.substr(executable.rfind('/') + 1))});
   if (!answer.ok()) {
     findings->Problem(absl::StrCat("a trial: ", answer.status().message()), "");
     return;

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <memory>
 #include <set>
 #include <utility>
 
@@ -13,13 +12,12 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "analyzer/cli/command.h"
+#include "analyzer/cli/naming.h"
 #include "analyzer/output/end_text.h"
 #include "analyzer/output/units.h"
 #include "analyzer/reader/find_recordings.h"
 #include "analyzer/reader/liveness/liveness.h"
 #include "analyzer/reader/reader.h"
-#include "analyzer/symbolizer/python_lines.h"
-#include "analyzer/symbolizer/symbolizer.h"
 
 namespace heapecho::cli {
 namespace {
@@ -196,21 +194,9 @@ absl::StatusOr<model::Report> LoadReport(const ProfileRequest& request) {
         aggregator.Add(std::move(recording), state);
       });
   if (!left_out.ok()) return left_out.status();
-  const std::unique_ptr<symbolizer::Symbolizer> symbolizer =
-      symbolizer::MakeElfSymbolizer({.sysroot = request.sysroot});
-  model::Report report = aggregator.Finish(
-      [&](const model::Module& module, absl::Span<const uint64_t> addresses) {
-        return symbolizer->Symbolize(module, addresses);
-      },
-      symbolizer::PythonLines,
-      [&](size_t done, size_t total) {
-        progress.Show("naming the functions of module", done, total);
-      });
-  progress.Clear();
-  for (const std::string& text : *left_out) report.profile.warnings.push_back(text);
-  for (std::string& warning : symbolizer->Warnings()) {
-    report.profile.warnings.push_back(std::move(warning));
-  }
+  std::vector<std::string> warnings = *left_out;
+  model::Report report = FinishNamed(aggregator, request.sysroot, &progress, &warnings);
+  for (std::string& text : warnings) report.profile.warnings.push_back(std::move(text));
   return report;
 }
 

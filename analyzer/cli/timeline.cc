@@ -2,16 +2,17 @@
 // heapecho timeline: memory over time.
 #include "analyzer/output/timeline.h"
 
-#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "analyzer/aggregator/timeline.h"
 #include "analyzer/cli/command.h"
 #include "analyzer/cli/console.h"
+#include "analyzer/cli/naming.h"
 #include "analyzer/cli/profile_request.h"
-#include "analyzer/symbolizer/python_lines.h"
-#include "analyzer/symbolizer/symbolizer.h"
 
 namespace heapecho::cli {
 namespace {
@@ -26,19 +27,9 @@ absl::StatusOr<model::Timeline> LoadTimeline(const ProfileRequest& request, size
                                    builder.Add(recording, state);
                                  });
   if (!left_out.ok()) return left_out.status();
-  const std::unique_ptr<symbolizer::Symbolizer> symbolizer =
-      symbolizer::MakeElfSymbolizer({.sysroot = request.sysroot});
-  model::Timeline timeline = builder.Finish(
-      [&](const model::Module& module, absl::Span<const uint64_t> addresses) {
-        return symbolizer->Symbolize(module, addresses);
-      },
-      symbolizer::PythonLines,
-      [&](size_t done, size_t total) {
-        progress.Show("naming the functions of module", done, total);
-      });
-  progress.Clear();
-  for (const std::string& text : *left_out) timeline.warnings.push_back(text);
-  for (std::string& text : symbolizer->Warnings()) timeline.warnings.push_back(std::move(text));
+  std::vector<std::string> warnings = *left_out;
+  model::Timeline timeline = FinishNamed(builder, request.sysroot, &progress, &warnings);
+  for (std::string& text : warnings) timeline.warnings.push_back(std::move(text));
   return timeline;
 }
 

@@ -2,19 +2,16 @@
 """Instructions of unsampled pairs, counted by callgrind: they repeat exactly."""
 
 import pathlib
-import re
 import shutil
 from collections.abc import Sequence
 
-from driver import environment, figures
+from driver import callgrind, environment, figures
 
 KINDS = ("malloc_free", "new_delete", "new_sized_delete", "calloc_free", "realloc")
 
 # Few enough that none of them is sampled (about 6 in 100,000 runs), and exact all the same: what a run
 # costs beside its pairs is the same in each variant.
 _PAIRS = 1000
-# Of the blocks that the program holds to be sampled, far fewer than are to be expected.
-_LEAST_SAMPLES = 10
 
 
 def measure(
@@ -62,30 +59,5 @@ def _count(
     parent: pathlib.Path | None,
 ) -> float:
     """Instructions a pair of `kind`, the loop around it included."""
-    with environment.recordings_directory(parent) as directory:
-        counts = directory / "callgrind.out"
-        recordings = directory / "recordings"
-        recordings.mkdir()
-        environment.output_of(
-            [
-                "valgrind",
-                "--tool=callgrind",
-                "--toggle-collect=Counted",
-                f"--callgrind-out-file={counts}",
-                build.program("instructions"),
-                kind,
-                str(_PAIRS),
-            ],
-            environment.variables(build, variant, allocator, recordings, environment.UNSAMPLED),
-        )
-        if variant == environment.HEAPECHO:
-            samples = environment.samples_recorded(build, recordings)
-            if samples < _LEAST_SAMPLES:
-                raise RuntimeError(
-                    f"heapecho recorded {samples} samples of {kind} over {allocator}: a count without"
-                    " a live set would say nothing"
-                )
-        total = re.search(r"^totals: (\d+)$", counts.read_text(), re.MULTILINE)
-        if total is None or int(total[1]) == 0:
-            raise RuntimeError(f"callgrind counted nothing of {kind} over {allocator}")
-        return int(total[1]) / _PAIRS
+    command = [build.program("instructions"), kind, str(_PAIRS)]
+    return callgrind.count(build, variant, allocator, command, parent) / _PAIRS

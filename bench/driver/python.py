@@ -4,11 +4,10 @@
 import json
 import os
 import pathlib
-import re
 import shutil
 from collections.abc import Sequence
 
-from driver import environment, figures
+from driver import callgrind, environment, figures
 
 _HERE = pathlib.Path(__file__).resolve().parents[1] / "python"
 
@@ -23,8 +22,6 @@ _TASK_BATCHES = 100
 _PAIRS = 1000
 # The first is what an object costs, of each interpreter; the others are looked at in one.
 _CALLS = tuple((domain, kind) for domain in ("PyObject", "PyMem") for kind in ("malloc_free", "calloc_free", "realloc"))
-# Of the blocks that the program holds to be sampled, far fewer than are to be expected.
-_LEAST_SAMPLES = 10
 
 _SCRIPTS = ("json", "lists", "dicts", "classes")
 
@@ -106,37 +103,14 @@ def _count(
     parent: pathlib.Path | None,
 ) -> float:
     """Instructions a pair, the loop around it included."""
-    with environment.recordings_directory(parent) as directory:
-        counts = directory / "callgrind.out"
-        recordings = directory / "recordings"
-        recordings.mkdir()
-        environment.output_of(
-            [
-                "valgrind",
-                "--tool=callgrind",
-                "--toggle-collect=Counted",
-                f"--callgrind-out-file={counts}",
-                interpreter,
-                "-S",
-                _HERE / "pairs.py",
-                build.program("libbench_python_calls.so"),
-                domain,
-                kind,
-                str(_PAIRS),
-            ],
-            environment.variables(build, variant, "glibc", recordings, environment.UNSAMPLED)
-            | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        if variant == environment.HEAPECHO:
-            (recording,) = environment.report(build, recordings)["recordings"]
-            if recording["samples"] < _LEAST_SAMPLES:
-                raise RuntimeError("heapecho recorded too little: a count without a live set says nothing")
-            if recording["python"].get("domain") != "hooked":
-                raise RuntimeError(f"{interpreter}'s allocator is not hooked: {recording['python']}")
-        total = re.search(r"^totals: (\d+)$", counts.read_text(), re.MULTILINE)
-        if total is None or int(total[1]) == 0:
-            raise RuntimeError(f"callgrind counted nothing of {domain}'s {kind} in {interpreter}")
-        return int(total[1]) / _PAIRS
+
+    def check(recording: dict) -> None:
+        if recording["python"].get("domain") != "hooked":
+            raise RuntimeError(f"{interpreter}'s allocator is not hooked: {recording['python']}")
+
+    command = [interpreter, "-S", _HERE / "pairs.py", build.program("libbench_python_calls.so"), domain, kind, str(_PAIRS)]
+    extra = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    return callgrind.count(build, variant, "glibc", command, parent, extra, check) / _PAIRS
 
 
 def _walk(build: environment.Build, interpreter: pathlib.Path, version: str, rounds: int) -> figures.Figure:

@@ -87,7 +87,8 @@ bool IsOurs() {
   return true;
 }
 
-// In a container whose variables preload this library, whoever looks at recordings would leave one.
+// In a container whose variables preload this library, whoever looks at recordings would leave one. HEAPECHO_ONLY asks
+// for it all the same.
 bool IsTheAnalyzer() {
   char path[512];
   const size_t length = recording::ReadLink("/proc/self/exe", path, sizeof path);
@@ -103,13 +104,14 @@ void Initialize() {
   char working_directory[512];
   recording::ReadLink("/proc/self/cwd", working_directory, sizeof working_directory);
   base::ReadOptions(secure_getenv, working_directory, &g_state.options);
-  if (!g_state.options.disable && g_state.options.only[0] != '\0') {
+  if (g_state.options.only[0] == '\0') {
+    g_state.options.disable = g_state.options.disable || IsTheAnalyzer();
+  } else if (!g_state.options.disable) {
     char command[64] = {};
     const size_t length = recording::ReadSmallFile("/proc/self/comm", command, sizeof command);
     if (length > 0 && command[length - 1] == '\n') command[length - 1] = '\0';
     g_state.options.disable = !base::IsSelected(g_state.options.only, command);
   }
-  g_state.options.disable = g_state.options.disable || IsTheAnalyzer();
   const char* whose = nullptr;
   if (!g_state.options.disable && MallocIsAnothers(&whose)) {
     base::Complain("not recording: malloc is that of ",

@@ -41,17 +41,6 @@ uint64_t ParseDecimal(const char* text, const char** end) {
   return value;
 }
 
-char* FormatDecimal(char* out, uint64_t value) {
-  char digits[20];
-  int count = 0;
-  do {
-    digits[count++] = static_cast<char>('0' + value % 10);
-    value /= 10;
-  } while (value != 0);
-  while (count > 0) *out++ = digits[--count];
-  return out;
-}
-
 uint64_t ClockNs(int clock) {
   timespec now = {};
   clock_gettime(clock, &now);

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/base/decimal.h"
+
 namespace heapecho::recording {
 
 // Reads at most `room` - 1 bytes of `path` and closes them with a NUL. Returns the bytes read; 0 on any
@@ -17,8 +19,7 @@ size_t ReadLink(const char* path, char* buffer, size_t room);
 // A decimal number at `text`, 0 if there is none; `end`, if given, is set behind it.
 uint64_t ParseDecimal(const char* text, const char** end = nullptr);
 
-// Writes `value` in decimal at `out` (20 characters at most, no NUL); returns the end.
-char* FormatDecimal(char* out, uint64_t value);
+using base::FormatDecimal;
 
 // CLOCK_* in nanoseconds. Through libc's vdso call, which is no cancellation point.
 uint64_t ClockNs(int clock);

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "preload/base/decimal.h"
 #include "preload/stack/python_memory.h"
 
 namespace heapecho::stack {
@@ -231,31 +232,20 @@ bool AgreesWithTypes(const PythonLayout& layout, uintptr_t code_type, uintptr_t 
   return Load<int64_t>(string_type + kTypeBasicSize) == layout.string_compact + 8;
 }
 
-char* AppendNumber(char* out, uint32_t value) {
-  char digits[10];
-  int count = 0;
-  do {
-    digits[count++] = static_cast<char>('0' + value % 10);
-    value /= 10;
-  } while (value != 0);
-  while (count > 0) *out++ = digits[--count];
-  return out;
-}
-
 // Py_Version's number as text: 0x030b07f0 is 3.11.7, 0x030e00b2 is 3.14.0b2.
 void FormatVersion(uint32_t number, char* out) {
-  out = AppendNumber(out, number >> 24);
+  out = base::FormatDecimal(out, number >> 24);
   *out++ = '.';
-  out = AppendNumber(out, number >> 16 & 0xff);
+  out = base::FormatDecimal(out, number >> 16 & 0xff);
   *out++ = '.';
-  out = AppendNumber(out, number >> 8 & 0xff);
+  out = base::FormatDecimal(out, number >> 8 & 0xff);
   switch (number >> 4 & 0xf) {
     case 0xa: *out++ = 'a'; break;
     case 0xb: *out++ = 'b'; break;
     case 0xc: *out++ = 'r'; *out++ = 'c'; break;
     default: *out = '\0'; return;
   }
-  out = AppendNumber(out, number & 0xf);
+  out = base::FormatDecimal(out, number & 0xf);
   *out = '\0';
 }
 
