@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """heapecho doctor: finds the link of the chain that is broken."""
 
+import re
 import subprocess
 
 import pytest
@@ -52,9 +53,13 @@ def test_a_file_in_the_directorys_place_is_a_problem(tmp_path):
     assert "is no directory" in problems(heapecho("doctor", HEAPECHO_DIR=str(tmp_path / "file")))
 
 
-def test_a_file_system_that_cannot_be_mapped_safely_is_a_problem():
-    text = problems(heapecho("doctor", HEAPECHO_DIR="/proc/heapecho"))
-    assert "file system" in text and "HEAPECHO_DIR" in text
+def test_a_file_system_that_cannot_be_mapped_safely_is_written_and_the_price_is_named():
+    answer = heapecho("doctor", HEAPECHO_DIR="/proc/heapecho")
+    assert re.search("^note +file system: .*what changed is written once a second", answer.stdout, re.MULTILINE), answer.stdout
+
+
+def test_a_directory_without_space_is_a_problem():
+    assert "free space: 0 B" in problems(heapecho("doctor", HEAPECHO_DIR="/proc/heapecho"))
 
 
 def test_a_process_that_is_not_there_is_a_problem():
