@@ -20,6 +20,7 @@ using recording::PagemapReader;
 using recording::Residency;
 
 constexpr uint64_t kMostNs = kMillisecond / 2;
+constexpr uint64_t kMostAtTheEndNs = 5 * kMillisecond;  // nobody waits for an answer
 constexpr uint64_t kTimesWhatItTook = 1000;
 constexpr size_t kBufferSize = PagemapReader::kBufferSize;
 // Of live blocks: of smaller ones only the pages at their ends are in doubt.
@@ -220,7 +221,7 @@ uint32_t Pages(uint64_t bytes) {
 
 void LookAtPresence(wire::HistoryPoint& moment, uint64_t now, bool is_last) {
   Round& round = g_round;
-  if (!round.under_way && (now >= round.due_ns || is_last)) {
+  if (is_last || (!round.under_way && now >= round.due_ns)) {
     round.under_way = true;
     round.next = 0;
     round.took_ns = 0;
@@ -230,7 +231,8 @@ void LookAtPresence(wire::HistoryPoint& moment, uint64_t now, bool is_last) {
   if (round.under_way) {
     if (void* const room = base::MapPrivate(sizeof(Room), "heapecho presence")) {
       const uint64_t start = Now();
-      const bool whole = GoOn(*static_cast<Room*>(room), start + kMostNs);
+      const bool whole =
+          GoOn(*static_cast<Room*>(room), start + (is_last ? kMostAtTheEndNs : kMostNs));
       const uint64_t end = Now();
       base::Unmap(room, sizeof(Room));
       round.took_ns += end - start;
