@@ -129,6 +129,24 @@ std::string CheckLive(const Recording& recording) {
   return "";
 }
 
+std::string CheckRanges(const Recording& recording) {
+  uint64_t end = 0;
+  for (size_t i = 0; i < recording.ranges.size(); ++i) {
+    const Range& range = recording.ranges[i];
+    if (range.start < end) return absl::StrCat("range ", i, " begins within the one before");
+    if (range.length > std::numeric_limits<uint64_t>::max() - range.start)
+      return absl::StrCat("range ", i, " has no end");
+    if (range.counted > range.length) return absl::StrCat("range ", i, " counts more than it has");
+    if (!IsSound(range.weight)) return absl::StrCat("the weight of range ", i, " is not sound");
+    if (range.domain && !IsSound(*range.domain))
+      return absl::StrCat("range ", i, " has no such domain");
+    if (range.stack.value >= recording.stacks.size())
+      return absl::StrCat("range ", i, " names a stack that is not there");
+    end = range.start + range.length;
+  }
+  return "";
+}
+
 std::string CheckThreads(const std::vector<Thread>& threads) {
   for (size_t i = 1; i < threads.size(); ++i) {
     if (std::tie(threads[i].id, threads[i].first_seen_ns) <
@@ -201,6 +219,7 @@ std::string Recording::CheckValid() const {
   if (wrong.empty()) wrong = CheckStacks(*this);
   if (wrong.empty()) wrong = CheckLive(*this);
   if (wrong.empty()) wrong = CheckThreads(threads);
+  if (wrong.empty()) wrong = CheckRanges(*this);
   if (wrong.empty()) wrong = CheckEvents(*this);
   if (wrong.empty()) wrong = CheckHistory(*this);
   return wrong;

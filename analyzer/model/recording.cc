@@ -38,6 +38,28 @@ const char* DomainName(Domain domain) {
   return "unknown";
 }
 
+const char* RangeKindName(Range::Kind kind) {
+  switch (kind) {
+    case Range::Kind::kAnonymous:
+      return "anonymous";
+    case Range::Kind::kShared:
+      return "shared";
+    case Range::Kind::kFile:
+      return "file";
+    case Range::Kind::kStack:
+      return "stack";
+    case Range::Kind::kBrkHeap:
+      return "heap";
+    case Range::Kind::kOwn:
+      return "own";
+    case Range::Kind::kKernel:
+      return "kernel";
+    case Range::Kind::kOther:
+      break;
+  }
+  return "other";
+}
+
 double Estimate::BytesError() const { return std::sqrt(bytes_variance); }
 
 double Estimate::ObjectsError() const { return std::sqrt(objects_variance); }

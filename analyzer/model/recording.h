@@ -124,6 +124,35 @@ struct LiveBlock {
   Estimate ToEstimate() const;  // w, size * w, and the variances w^2 (1 - 1/w)
 };
 
+// A mapped range of the address space, as it was when the process had last looked.
+struct Range {
+  enum class Kind : uint8_t {
+    kOther,      // of a kind that a later version may know
+    kAnonymous,  // private, without a file
+    kShared,     // of no file on a disk: anonymous and shared, tmpfs, memfd_create
+    kFile,       // a file; a library's zeroed data behind it included
+    kStack,      // a thread's, its guard pages included
+    kBrkHeap,
+    kOwn,        // heapecho's
+    kKernel,     // vdso and the like
+  };
+  uint64_t start = 0;
+  uint64_t length = 0;   // bytes
+  uint64_t time_ns = 0;  // monotonic: when it was mapped, or found
+  Kind kind = Kind::kOther;
+  std::optional<Domain> domain{};  // whose it is, or whose raw material
+  bool seen = false;      // the program's own call was seen; else the kernel's list told of it
+  bool reserve = false;   // raw material of the domain, which counts what it makes of it
+  bool measured = false;  // address space that is used page by page
+  // Where the weight is not zero it is a live block, too, of `counted` bytes: of a measured one those that
+  // had pages when it was looked at.
+  double weight = 0;
+  uint64_t counted = 0;
+  StackId stack{};
+  uint32_t interval = 1, thread = 0;
+};
+const char* RangeKindName(Range::Kind kind);  // "anonymous", "shared", "file", ...
+
 struct Event {
   enum class Kind : uint8_t { kAllocate, kFree };
   Kind kind = Kind::kAllocate;
@@ -292,7 +321,8 @@ struct Recording {
   std::vector<PythonCode> python_code;   // [0] stands for unknown code; empty: no Python
   std::vector<Stack> stacks;
   std::vector<Thread> threads;  // by id, then first_seen_ns
-  std::vector<LiveBlock> live_blocks;
+  std::vector<LiveBlock> live_blocks;  // sampled ones, and mapped ranges that have a weight
+  std::vector<Range> ranges;           // by address; none overlaps another
   std::vector<ChildEnd> child_ends;      // in their order
   std::vector<SentSignal> sent_signals;  // in their order
   // The last look at the process and its control group: when, and bytes; 0: never, unknown.

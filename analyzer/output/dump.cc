@@ -311,6 +311,25 @@ void DumpLive(const std::vector<model::LiveBlock>& blocks, Writer& out) {
   }
 }
 
+void DumpRanges(const std::vector<model::Range>& ranges, Writer& out) {
+  for (const model::Range& range : ranges) {
+    out.Begin("range").AddHex("start", range.start).AddHex("end", range.start + range.length);
+    out.Add("kind", model::RangeKindName(range.kind));
+    if (range.domain)
+      out.Add(range.reserve ? "reserve_of" : "domain", model::DomainName(*range.domain));
+    std::vector<absl::string_view> flags;
+    if (range.seen) flags.push_back("seen");
+    if (range.measured) flags.push_back("measured");
+    out.Add("flags", flags.empty() ? "none" : absl::StrJoin(flags, ","));
+    out.Add("time_ns", range.time_ns);
+    if (range.weight != 0) {
+      out.Add("counted", range.counted).AddReal("weight", range.weight);
+      out.Add("stack", range.stack.value).Add("thread", range.thread);
+    }
+    out.End();
+  }
+}
+
 void DumpEvents(const std::vector<model::Event>& events, Writer& out) {
   for (const model::Event& event : events) {
     const bool free = event.kind == model::Event::Kind::kFree;
@@ -385,6 +404,7 @@ void Dump(const model::Recording& recording, absl::FunctionRef<void(absl::string
   DumpStacks(recording, out);
   DumpThreads(recording.threads, out);
   DumpLive(recording.live_blocks, out);
+  DumpRanges(recording.ranges, out);
   DumpEvents(recording.events, out);
   DumpHistory(recording.history, out);
   for (const std::string& warning : recording.warnings) {

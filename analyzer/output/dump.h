@@ -5,7 +5,7 @@
 // Parts come in the file's order of thought: header, identity, counters, sections, modules, Python
 // code, stacks (each with its frames, innermost first: native ones as module+0xaddress in the ELF,
 // those that evaluate Python say so; then Python ones as code+instruction, those that begin a group
-// say so), live blocks, events,
+// say so), live blocks, mapped ranges, events,
 // points of the history (each with what its stacks held), warnings. Each line begins with the name of its record and goes on with key=value; values that
 // hold spaces, quotes, line breaks or bytes that do not print are quoted and escaped as in C.
 // Amounts are bytes, times are nanoseconds of the recording's monotonic clock. Pure; equal

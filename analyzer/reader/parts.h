@@ -48,6 +48,10 @@ void ReadEvents(Source& source, const Part& part, Events events, model::Recordin
                 Complaints& complaints);
 void ResolveStacks(model::Recording& recording, Complaints& complaints);
 
+// ranges.cc. After ReadLive(): those that have a weight become live blocks, too. As to stacks, as samples.cc.
+void ReadRanges(Source& source, const Part& part, model::Recording& recording,
+                Complaints& complaints);
+
 // threads.cc
 void ReadThreads(Source& source, const Part& part, model::Recording& recording);
 

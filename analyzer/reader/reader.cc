@@ -74,6 +74,7 @@ absl::StatusOr<model::Recording> Parse(Source& source, const std::string& name, 
   const Sections sections(header, source, complaints);
   ReadEvents(source, sections.Find(SectionKind::kEvents), events, recording, complaints);
   ReadLive(source, sections.Find(SectionKind::kLive), recording, complaints);
+  ReadRanges(source, sections.Find(SectionKind::kRanges), recording, complaints);
   ReadThreads(source, sections.Find(SectionKind::kThreads), recording);
   ReadHistory(source, sections.Find(SectionKind::kHistory), recording, complaints);
   ReadStacks(source, sections.Find(SectionKind::kStacks), header.peak_mark, recording, complaints);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "analyzer/reader/parts.h"
+#include "analyzer/reader/second_look.h"
 
 namespace heapecho::reader {
 namespace {
@@ -17,25 +18,6 @@ template <typename Record>
 bool IsSound(const Record& record) {
   return record.weight >= 1 && record.weight <= kMostWeight && record.interval != 0;
 }
-
-// The record as it is a moment later: a running process may have been at it. Few looks, since in a
-// damaged file nothing changes.
-class SecondLook {
- public:
-  explicit SecondLook(Source& source) : source_(source) {}
-
-  template <typename Record>
-  bool Read(uint64_t offset, uint64_t seed, Record* record) {
-    if (looks_left_ == 0) return false;
-    --looks_left_;
-    return source_.Read(offset, sizeof *record, record) == sizeof *record &&
-           record->check == wire::CheckOf(*record, seed);
-  }
-
- private:
-  Source& source_;
-  int looks_left_ = 1000;
-};
 
 struct Block {
   uint64_t sequence;
@@ -193,6 +175,9 @@ void ResolveStacks(model::Recording& recording, Complaints& complaints) {
     if (exists(block.stack)) continue;
     complaints.Count("live blocks name a stack that is not there");
     block.stack = {wire::kUnknownStack};
+  }
+  for (model::Range& range : recording.ranges) {
+    if (!exists(range.stack)) range.stack = {wire::kUnknownStack};  // said of its live block
   }
   for (model::Event& event : recording.events) {
     if (!exists(event.stack)) {

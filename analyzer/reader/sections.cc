@@ -37,6 +37,7 @@ constexpr Known kKnown[] = {
     {SectionKind::kHistory, "history", 1},
     {SectionKind::kChildren, "children", sizeof(wire::ChildRecord)},
     {SectionKind::kThreads, "threads", sizeof(wire::ThreadRecord)},
+    {SectionKind::kRanges, "ranges", sizeof(wire::RangeRecord)},
 };
 
 const Known* FindKnown(uint32_t kind) {

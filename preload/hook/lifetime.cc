@@ -11,7 +11,6 @@
 #include "preload/hook/memory_look.h"
 #include "preload/hook/memory_sources.h"
 #include "preload/hook/arrow.h"
-#include "preload/hook/mapping_hooks.h"
 #include "preload/hook/mirror.h"
 #include "preload/hook/next.h"
 #include "preload/hook/python_hooks.h"
@@ -138,7 +137,7 @@ void Initialize() {
                        g_state.interner.Initialize(layout.stacks, layout.native_nodes,
                                                    layout.python_nodes, MirrorOfStacks()) &&
                        (g_state.options.mmap == base::Mmap::kOff ||
-                        InitializeRanges(layout.ranges, NextMmap()));
+                        InitializeRanges(layout.ranges));
     g_state.python.Initialize(g_state.options.python == base::PythonUse::kWhole, PythonChanged);
     uint64_t interval =
         g_state.options.interval == base::kAuto ? sampler::kAutoFirst : g_state.options.interval;

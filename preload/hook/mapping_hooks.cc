@@ -113,8 +113,6 @@ void ResolveMappingFunctions() {
   g_sbrk.get();
 }
 
-uintptr_t NextMmap() { return reinterpret_cast<uintptr_t>(g_mmap.get()); }
-
 }  // namespace heapecho::hook
 
 using namespace heapecho::hook;

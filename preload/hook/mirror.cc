@@ -8,6 +8,7 @@
 #include "preload/hook/memory_look.h"
 #include "preload/hook/arrow.h"
 #include "preload/hook/next.h"
+#include "preload/hook/ranges.h"
 #include "preload/hook/state.h"
 #include "preload/hook/tasks.h"
 #include "preload/hook/threads.h"
@@ -70,6 +71,7 @@ void MirrorEverything() {
   }
   for (uint32_t record = 0; record < g_state.thread_table.used(); ++record) ThreadWritten(record);
   for (uint32_t slot = 0; slot < recording::ChildLog::kSlots; ++slot) MirrorChild(slot);
+  MirrorRanges();
 }
 
 }  // namespace

@@ -7,19 +7,16 @@
 #include "preload/base/counters.h"
 #include "preload/base/memory.h"
 #include "preload/base/syscalls.h"
+#include "preload/hook/capture.h"
 #include "preload/hook/guard.h"
 #include "preload/hook/lifetime.h"
 #include "preload/hook/memory_look.h"
 #include "preload/hook/mirror.h"
 #include "preload/hook/own_time.h"
-#include "preload/hook/python_hooks.h"
 #include "preload/hook/state.h"
-#include "preload/hook/tasks.h"
 #include "preload/hook/threads.h"
 #include "preload/sampler/interval.h"
 #include "preload/sampler/poisson.h"
-#include "preload/stack/capture_registers.h"
-#include "preload/stack/greenlet.h"
 
 namespace heapecho::hook {
 namespace {
@@ -90,30 +87,7 @@ void ThinIfNearlyFull() {
   g_state.live.EndThinning();
 }
 
-void ControlInterval(uint64_t now) {
-  uint64_t last = g_state.controlled_ns.load(kRelaxed);
-  if (now - last < kControlNs ||
-      !g_state.controlled_ns.compare_exchange_strong(last, now, kRelaxed))
-    return;
-  const uint64_t cpu = recording::ClockNs(CLOCK_PROCESS_CPUTIME_ID);
-  const uint64_t own = g_state.own_ns.load(kRelaxed);
-  const uint64_t cpu_before = g_state.cpu_ns.exchange(cpu, kRelaxed);
-  const uint64_t own_before = g_state.controlled_own_ns.exchange(own, kRelaxed);
-  if (g_state.options.interval == base::kAuto && cpu > cpu_before && cpu_before != 0) {
-    g_state.interval.store(
-        sampler::NextAutoInterval(g_state.interval.load(kRelaxed), own - own_before,
-                                  cpu - cpu_before, g_state.smallest_interval.load(kRelaxed)),
-        kRelaxed);
-  }
-  LookAtThreads();
-  g_state.recording.MirrorCounters();
-}
-
 // --- The two events.
-
-bool IsInherited(const live::Block& block) {
-  return g_state.has_parent && block.time_ns < g_state.forked_at_ns;
-}
 
 // The interval that this sample stands for: its gap's, or where the live set has been thinned since
 // the gap was drawn, the doubled one, if it stays then (0: it does not). The same coin as for a
@@ -135,47 +109,11 @@ __attribute__((noinline)) uint64_t Sample(ThreadState& thread, void* block, size
   const OwnTime own_time(thread);
   const uint64_t start = Now();
   SawThread(thread, start);
-  Scratch* scratch = g_state.scratch.Take();
-  if (scratch == nullptr) {
-    HEAPECHO_COUNT(no_scratch_buffer);
-    return 0;
-  }
-  stack::Registers registers;
-  stack::CaptureRegisters(&registers);
-  stack::NativeWalk walk =
-      stack::WalkNative(registers, thread.bounds, scratch->native, wire::kMaxNativeFrames);
-  if (walk.broken) {
-    // It may have ended at anything; what is an evaluation is for the merge to say.
-    if (walk.count > 0) scratch->native[walk.count - 1].ip &= ~wire::kEvaluationFrame;
-  }
-  const auto own = static_cast<uint32_t>(stack::LeadingOwnFrames(scratch->native, walk.count));
-  stack::NativeFrame* const native = scratch->native + own;
-  walk.count = static_cast<uint32_t>(stack::RemoveOwnFrames(native, walk.count - own));
-  const stack::PythonWalk python =
-      g_state.python.Walk(own > 0 ? native[-1].cfa : registers.sp, native, walk, scratch->python);
-  if (python.truncated) HEAPECHO_COUNT(python_truncated);
-  if (python.count > 0) {
-    const auto of_greenlet = static_cast<uint32_t>(stack::FramesOfGreenlet(native, walk.count));
-    if (of_greenlet < walk.count) {
-      walk = {.count = of_greenlet, .truncated = false, .broken = false, .interrupted = false};
-    }
-  }
-  if (walk.truncated) HEAPECHO_COUNT(unwind_truncated);
-  if (walk.broken) HEAPECHO_COUNT(unwind_broken);
-  SettlePythonDomain();
+  Capture capture(thread);
+  if (!capture) return 0;
   {
     stack::Interner::Use use(g_state.interner);
-    g_state.interner.FoldIfFull(use, g_state.totals, start);
-    const uint32_t stack = g_state.interner.Intern(use,
-                                                   {.native = native,
-                                                    .native_walk = walk,
-                                                    .python = scratch->python,
-                                                    .python_walk = python,
-                                                    .code_id = CodeIdOf,
-                                                    .behalf_leaf = BehalfOf(thread)},
-                                                   domain, start);
-    g_state.scratch.GiveBack(scratch);
-
+    const uint32_t stack = capture.Intern(use, domain, start);
     const live::Block sampled = {.address = reinterpret_cast<uintptr_t>(block),
                                  .size = size,
                                  .time_ns = start,
@@ -223,7 +161,7 @@ uint64_t Freed(const live::Block& block, uint32_t slot) {
   stack::Interner::Use use(g_state.interner);
   const double weight = sampler::SampleWeight(block.size, block.interval);
   stack::AddFree(g_state.totals, g_state.interner.Totals(block.stack),
-                 stack::WorthOf(block.size, weight), IsInherited(block), SecondOfLife(now));
+                 stack::WorthOf(block.size, weight), IsInherited(block.time_ns), SecondOfLife(now));
   AddSmallObject(DomainOf(block.stack), block.size, weight, -1);
   MirrorLiveSlot(slot);
   g_state.live.Release(slot);
@@ -270,6 +208,31 @@ bool GapEnds(ThreadState& thread, Guard& guard, size_t size) {
 }
 
 }  // namespace
+
+void ControlInterval(uint64_t now) {
+  uint64_t last = g_state.controlled_ns.load(kRelaxed);
+  if (now - last < kControlNs ||
+      !g_state.controlled_ns.compare_exchange_strong(last, now, kRelaxed))
+    return;
+  const uint64_t cpu = recording::ClockNs(CLOCK_PROCESS_CPUTIME_ID);
+  const uint64_t own = g_state.own_ns.load(kRelaxed);
+  const uint64_t cpu_before = g_state.cpu_ns.exchange(cpu, kRelaxed);
+  const uint64_t own_before = g_state.controlled_own_ns.exchange(own, kRelaxed);
+  if (g_state.options.interval == base::kAuto && cpu > cpu_before && cpu_before != 0) {
+    g_state.interval.store(
+        sampler::NextAutoInterval(g_state.interval.load(kRelaxed), own - own_before,
+                                  cpu - cpu_before, g_state.smallest_interval.load(kRelaxed)),
+        kRelaxed);
+  }
+  LookAtThreads();
+  g_state.recording.MirrorCounters();
+}
+
+void SeedIfNew(ThreadState& thread, Guard& guard) {
+  if (thread.epoch == g_state.epoch.load(kRelaxed)) return;
+  SeedThread(thread);
+  guard.SetCountdown(NextGap(thread));
+}
 
 __attribute__((noinline)) void* AllocatedSlow(void* block, size_t size, wire::Domain domain) {
   ThreadState& thread = t_state;

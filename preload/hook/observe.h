@@ -58,6 +58,11 @@ inline __attribute__((always_inline)) bool Due(size_t size) {
   return __builtin_expect(borrow, 0);
 }
 
+// For events that no countdown asks for. Seeds a thread that is new to this process, whose countdown begins behind the guard.
+void SeedIfNew(ThreadState& thread, class Guard& guard);
+// After an event: the automatic interval, and the counters' mirror, some ten times a second.
+void ControlInterval(uint64_t now);
+
 // Due() said so of a small object that pymalloc would serve. True: it is to be sampled, and the caller now makes
 // pymalloc ask malloc for it, whose hook takes the sample, and then calls ObjectWasAsked(). False: no sample.
 bool ObjectIsDue(size_t size);

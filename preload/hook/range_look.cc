@@ -6,8 +6,10 @@
 #include <atomic>
 
 #include "preload/base/memory.h"
+#include "preload/hook/range_events.h"
 #include "preload/hook/ranges.h"
 #include "preload/hook/state.h"
+#include "preload/recording/residency.h"
 #include "preload/stack/maps_reader.h"
 #include "preload/stack/modules.h"
 
@@ -138,6 +140,54 @@ void Read(char* buffer, uint64_t now, pools::RangeTable& table) {
   if (reader.AtEnd()) table.EndSweep();
 }
 
+// Where the last look at the ranges that are used page by page stopped, in the middle of one.
+struct Cursor {
+  constexpr Cursor() = default;
+  constexpr Cursor(uintptr_t of, uintptr_t next) : start(of) { residency.next = next; }
+  uintptr_t start = 0;  // of the range
+  recording::Residency residency = {};
+};
+constinit Cursor g_cursor = {};  // of whoever looks; LookAtMemory lets one in at a time
+
+// Goes round the ranges that are used page by page, a millisecond a time.
+void Measure(char* buffer, uint64_t now) {
+  recording::PagemapReader pages(buffer);
+  const uint64_t deadline = now + kMillisecond;
+  Range range;
+  uintptr_t at = g_cursor.start;
+  bool around = at != 0;  // it did not begin at the beginning
+  for (;;) {
+    const NextRangeIs next = NextRange(at, &range);
+    if (next == NextRangeIs::kBusy) return;
+    if (next == NextRangeIs::kNone) {
+      g_cursor = {};
+      if (!around) return;
+      around = false;
+      at = 0;
+      continue;
+    }
+    at = range.end();
+    if ((range.flags & pools::kRangeMeasured) == 0 || range.weight == 0) continue;
+    if (g_cursor.start != range.start || g_cursor.residency.next >= range.end()) {
+      g_cursor = Cursor(range.start, range.start);
+    }
+    recording::Residency& residency = g_cursor.residency;
+    if (!pages.Read(residency.next, range.end(), deadline, &residency)) return;
+    if (residency.next < range.end()) return;
+    {
+      RangesForOneself ranges;
+      if (!ranges) return;
+      const uint64_t counted = residency.present + residency.swapped;
+      Range grown;
+      if (const uint64_t more = ranges.table().Measure(range.start, range.length, counted, now, &grown)) {
+        MappingGrew(grown, more);
+      }
+    }
+    g_cursor = Cursor(range.end(), UINTPTR_MAX);
+    if (Now() >= deadline) return;
+  }
+}
+
 }  // namespace
 
 void LookAtRangesIfDue(uint64_t now) {
@@ -155,6 +205,8 @@ void LookAtRangesIfDue(uint64_t now) {
       g_looked_ns.store(now, kRelaxed);
     }
   }
+  static_assert(recording::PagemapReader::kBufferSize <= stack::MapsReader::kBufferSize);
+  Measure(static_cast<char*>(buffer), Now());
   base::Unmap(buffer, stack::MapsReader::kBufferSize);
   const uint64_t cost = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start;
   g_cost_ns.store(cost, kRelaxed);
@@ -162,6 +214,9 @@ void LookAtRangesIfDue(uint64_t now) {
   g_state.controlled_own_ns.fetch_add(cost, kRelaxed);
 }
 
-void RangeLookAfterFork() { g_looked_ns.store(0, kRelaxed); }
+void RangeLookAfterFork() {
+  g_looked_ns.store(0, kRelaxed);
+  g_cursor = {};
+}
 
 }  // namespace heapecho::hook

@@ -2,6 +2,7 @@
 #include "preload/hook/ranges.h"
 
 #include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -14,7 +15,10 @@
 #include "preload/hook/arrow.h"
 #include "preload/hook/guard.h"
 #include "preload/hook/lifetime.h"
+#include "preload/hook/memory_look.h"
+#include "preload/hook/mirror.h"
 #include "preload/hook/next.h"
+#include "preload/hook/range_events.h"
 #include "preload/hook/state.h"
 #include "preload/stack/modules.h"
 
@@ -27,6 +31,20 @@ using pools::RangeKind;
 using pools::RangeLog;
 using Kind = RangeChange::Kind;
 
+constexpr bool Agree(RangeKind kind, wire::RangeKind other) {
+  return static_cast<uint8_t>(kind) == static_cast<uint8_t>(other);
+}
+static_assert(Agree(RangeKind::kAnonymous, wire::RangeKind::kAnonymous) &&
+              Agree(RangeKind::kShared, wire::RangeKind::kShared) && Agree(RangeKind::kFile, wire::RangeKind::kFile) &&
+              Agree(RangeKind::kStack, wire::RangeKind::kStack) &&
+              Agree(RangeKind::kBrkHeap, wire::RangeKind::kBrkHeap) &&
+              Agree(RangeKind::kOwn, wire::RangeKind::kOwn) && Agree(RangeKind::kKernel, wire::RangeKind::kKernel));
+constexpr bool Agree(pools::RangeFlags flag, wire::RangeFlags other) {
+  return static_cast<uint16_t>(flag) == static_cast<uint16_t>(other);
+}
+static_assert(Agree(pools::kRangeSeen, wire::kRangeSeen) && Agree(pools::kRangeReserve, wire::kRangeReserve) &&
+              Agree(pools::kRangeMeasured, wire::kRangeMeasured) && pools::kNobodysDomain == wire::kNoDomain);
+
 // Code whose mappings are raw material of a domain.
 struct Owner {
   std::atomic<uintptr_t> start, end;
@@ -37,7 +55,7 @@ struct Ranges {
   pools::RangeTable table;
   RangeLog log;
   std::atomic<const void*> busy;  // who changes the table: the address of its thread's state
-  std::atomic<bool> unsure;
+  std::atomic<bool> mirror_due;  // the file has begun
   Owner owners[1 + kMostArrows];  // the allocator, the libarrows
   bool malloc_maps_unseen;
   uint64_t stuck;  // the place that was not filled when somebody looked last, plus one
@@ -69,6 +87,33 @@ void Apply(const RangeChange& change) {
   if (!whole) HEAPECHO_COUNT(ranges_dropped);
 }
 
+void MirrorSlot(uint32_t slot) {
+  Range range;
+  if (g_ranges.table.Look(slot, &range)) {
+    g_state.recording.MirrorRange(slot, {.start = range.start,
+                                         .length = range.length,
+                                         .time_ns = range.time_ns,
+                                         .counted = range.counted,
+                                         .stack = range.stack,
+                                         .weight = range.weight,
+                                         .thread = range.thread,
+                                         .interval = range.interval,
+                                         .kind = static_cast<uint8_t>(range.kind),
+                                         .domain = range.domain,
+                                         .flags = range.flags,
+                                         .objects = range.objects,
+                                         .check = 0});
+  } else {
+    g_state.recording.ClearRange(slot);
+  }
+}
+
+// Changes that are made from now on are mirrored as they are made.
+void MirrorIfDue() {
+  if (!g_ranges.mirror_due.load(kRelaxed) || !g_ranges.mirror_due.exchange(false, std::memory_order_acquire)) return;
+  for (uint32_t slot = 0; slot < g_ranges.table.used(); ++slot) MirrorSlot(slot);
+}
+
 bool TryOwn() {
   const void* nobody = nullptr;
   // Pairs with the release in Disown().
@@ -78,6 +123,7 @@ bool TryOwn() {
 void Disown() { g_ranges.busy.store(nullptr, std::memory_order_release); }
 
 void Drain() {
+  MirrorIfDue();
   RangeChange change;
   while (g_ranges.log.Take(&change)) Apply(change);
 }
@@ -91,17 +137,20 @@ void BringUpToDate() {
     Drain();
     Disown();
     std::atomic_thread_fence(std::memory_order_seq_cst);
-  } while (g_ranges.log.HasNext());
+  } while (g_ranges.log.HasNext() || g_ranges.mirror_due.load(kRelaxed));
 }
 
 void Lost() {
   HEAPECHO_COUNT(range_changes_lost);
-  g_ranges.unsure.store(true, kRelaxed);
 }
 
 void Append(uint64_t place, const RangeChange& change) {
   if (place == RangeLog::kNoPlace) place = g_ranges.log.Reserve();
-  if (place == RangeLog::kNoPlace || !g_ranges.log.Fill(place, change)) Lost();
+  if (place == RangeLog::kNoPlace || !g_ranges.log.Fill(place, change)) {
+    Lost();
+    // It will not be in the table: nobody would take it off.
+    if (change.range.weight != 0) MappingTaken(change.range, change.range.counted, change.range.objects);
+  }
   BringUpToDate();
 }
 
@@ -150,23 +199,41 @@ Range Describe(const Mapping& mapping) {
   }
   range.domain = static_cast<uint8_t>(wire::Domain::kMmap);
   // Address space to be used bit by bit: allocators', collectors', just-in-time compilers'.
-  if (mapping.protection == PROT_NONE || (mapping.flags & MAP_NORESERVE) != 0) range.flags |= pools::kRangeMeasured;
+  constexpr uint64_t kSpace = 16 << 20;
+  if (mapping.protection == PROT_NONE || ((mapping.flags & MAP_NORESERVE) != 0 && range.length >= kSpace)) {
+    range.flags |= pools::kRangeMeasured;
+  }
   return range;
+}
+
+// `change` with the mapping as its range, which is sampled unless a sample was interrupted for this.
+void Mapped(uint64_t place, RangeChange change, const Mapping& mapping) {
+  const bool nested = t_state.guarded;
+  Guard guard(t_state);
+  change.range = Describe(mapping);
+  if (change.range.domain != static_cast<uint8_t>(wire::Domain::kMmap)) return Append(place, change);
+  if (!nested) SampleMapping(guard, &change.range);
+  const bool taken = change.range.weight != 0;
+  Append(place, change);
+  if (!taken) return;
+  BeginFileIfDue(change.range.time_ns);
+  LookAtMemoryIfDue(change.range.time_ns, change.range.counted);
 }
 
 }  // namespace
 
-bool InitializeRanges(uint32_t capacity, uintptr_t next_mmap) {
+bool InitializeRanges(uint32_t capacity) {
   uintptr_t start = 0, end = 0;
   if (stack::ModuleRangeOf(reinterpret_cast<uintptr_t>(g_next.malloc), &start, &end)) {
-    g_ranges.malloc_maps_unseen = next_mmap >= start && next_mmap < end;
+    const auto libc = reinterpret_cast<uintptr_t>(gnu_get_libc_version);  // which nobody else has
+    g_ranges.malloc_maps_unseen = libc >= start && libc < end;
     if (!g_ranges.malloc_maps_unseen) {
       g_ranges.owners[0].domain.store(static_cast<uint8_t>(wire::Domain::kMalloc), kRelaxed);
       g_ranges.owners[0].start.store(start, kRelaxed);
       g_ranges.owners[0].end.store(end, kRelaxed);
     }
   }
-  return g_ranges.log.Initialize() && g_ranges.table.Initialize(capacity, {.taken = nullptr, .written = nullptr});
+  return g_ranges.log.Initialize() && g_ranges.table.Initialize(capacity, {.taken = MappingTaken, .written = MirrorSlot});
 }
 
 bool MallocMapsUnseen() { return g_ranges.malloc_maps_unseen; }
@@ -191,17 +258,13 @@ void RangeUnmapped(uint64_t place, uintptr_t start, uint64_t length) {
 }
 
 void RangeMapped(uint64_t place, const Mapping& mapping) {
-  const Guard guard(t_state);
-  Append(place, {.kind = Kind::kMap, .start = 0, .end = 0, .range = Describe(mapping)});
+  Mapped(place, {.kind = Kind::kMap, .start = 0, .end = 0, .range = {}}, mapping);
 }
 
 void RangeMoved(uint64_t place, uintptr_t start, uint64_t length, const Mapping& to) {
-  const Guard guard(t_state);
   if (place == RangeLog::kNoPlace) Lost();
-  Append(place, {.kind = Kind::kMove,
-                 .start = start,
-                 .end = start + base::RoundUp(length, base::kPageSize),
-                 .range = Describe(to)});
+  Mapped(place,
+         {.kind = Kind::kMove, .start = start, .end = start + base::RoundUp(length, base::kPageSize), .range = {}}, to);
 }
 
 void RangeGivenBack(uintptr_t start, uint64_t length) {
@@ -244,7 +307,11 @@ NextRangeIs NextRange(uintptr_t address, Range* range) {
   return ranges.table().Next(address, range) ? NextRangeIs::kThere : NextRangeIs::kNone;
 }
 
-bool RangesWereUnsure() { return g_ranges.unsure.exchange(false, kRelaxed); }
+void MirrorRanges() {
+  if (g_ranges.table.capacity() == 0) return;
+  g_ranges.mirror_due.store(true, std::memory_order_release);
+  BringUpToDate();
+}
 
 void PassOverStuckChange() {
   RangesForOneself ranges;
@@ -259,6 +326,7 @@ void RangesAfterFork() {
   const void* const busy = g_ranges.busy.load(kRelaxed);
   if (busy != nullptr && busy != &t_state) {  // another thread's, and it was in the middle of it
     g_ranges.table.Clear();
+    ForgetMappings();
     g_ranges.busy.store(nullptr, kRelaxed);
     Lost();
   }

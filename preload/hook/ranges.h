@@ -16,9 +16,9 @@
 
 namespace heapecho::hook {
 
-// Room for `capacity` ranges; false without memory. From the library's constructor, when the next malloc and mmap are
-// known: what malloc's own library maps is its raw material. `next_mmap`: as the program's call would find it.
-bool InitializeRanges(uint32_t capacity, uintptr_t next_mmap);
+// Room for `capacity` ranges; false without memory. From the library's constructor, when the next malloc is known: what
+// its own library maps is its raw material.
+bool InitializeRanges(uint32_t capacity);
 
 // Whether glibc serves malloc, whose calls nobody sees.
 bool MallocMapsUnseen();
@@ -72,8 +72,8 @@ class RangesForOneself {
   const bool mine_;
 };
 
-// Whether something was lost that only /proc/self/maps can tell; until the next call.
-bool RangesWereUnsure();
+// When the file has begun: all of them into it, by whoever has the table next.
+void MirrorRanges();
 // Passes over a call that has not returned since the last time that this was called.
 void PassOverStuckChange();
 

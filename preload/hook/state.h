@@ -82,6 +82,11 @@ inline uint32_t CodeIdOf(const stack::PythonFrame& frame) {
   return g_state.code.IdOf(g_state.python.interpreter(), frame);
 }
 
+// Whether what has been there since then was allocated by the process that this one was forked from.
+inline bool IsInherited(uint64_t time_ns) {
+  return g_state.has_parent && time_ns < g_state.forked_at_ns;
+}
+
 // Seconds since the process began, or was forked.
 inline uint32_t SecondOfLife(uint64_t now) {
   return static_cast<uint32_t>((now - g_state.start_ns) / kSecond);

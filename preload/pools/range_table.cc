@@ -17,8 +17,19 @@ bool SameKind(const Range& a, const Range& b) {
   return a.kind == b.kind && a.domain == b.domain && a.flags == b.flags;
 }
 
+// What a piece has of its range's objects: at least the smallest unit, while that leaves one for others.
+uint32_t ShareOfObjects(uint32_t objects, uint64_t part, uint64_t whole) {
+  const auto share = static_cast<uint32_t>(Share(objects, part, whole));
+  return share == 0 && objects > 2 && part != 0 ? 1 : share;
+}
+
 bool WasSeen(const Range& range) { return (range.flags & kRangeSeen) != 0; }
 bool IsMeasured(const Range& range) { return (range.flags & kRangeMeasured) != 0; }
+
+// With neither it keeps its stack's totals from nothing, which may be folded: it must not come back to them.
+void LeaveIfNothing(Range* range) {
+  if (range->counted == 0 && range->objects == 0) range->weight = range->stack = 0;
+}
 
 }  // namespace
 
@@ -73,8 +84,8 @@ void RangeTable::EraseAt(uint32_t position) {
   if (sink_.written != nullptr) sink_.written(slot);
 }
 
-void RangeTable::Take(const Range& range, uint64_t bytes, uint32_t objects, bool unmapped) {
-  if (range.weight != 0 && (bytes != 0 || objects != 0)) sink_.taken(range, bytes, objects, unmapped);
+void RangeTable::Take(const Range& range, uint64_t bytes, uint32_t objects) {
+  if (range.weight != 0 && (bytes != 0 || objects != 0)) sink_.taken(range, bytes, objects);
 }
 
 bool RangeTable::Remove(uintptr_t start, uintptr_t end) {
@@ -85,7 +96,7 @@ bool RangeTable::Remove(uintptr_t start, uintptr_t end) {
     Range& range = At(position);
     const Range before = range;
     if (before.start >= start && before.end() <= end) {
-      Take(before, before.counted, before.objects, true);
+      Take(before, before.counted, before.objects);
       EraseAt(position);
       continue;
     }
@@ -98,11 +109,13 @@ bool RangeTable::Remove(uintptr_t start, uintptr_t end) {
     Range left = before, right = before;
     left.length = from - before.start;
     left.counted = counted(left.length);
-    left.objects = static_cast<uint32_t>(Share(before.objects, left.length, before.length));
+    left.objects = ShareOfObjects(before.objects, left.length, before.length);
     right.start = to;
     right.length = before.end() - to;
     right.counted = counted(right.length);
-    right.objects = static_cast<uint32_t>(Share(before.objects, right.length, before.length));
+    right.objects = ShareOfObjects(before.objects, right.length, before.length);
+    LeaveIfNothing(&left);
+    LeaveIfNothing(&right);
     uint64_t bytes = before.counted;
     uint32_t objects = before.objects;
     const auto keep = [&bytes, &objects](const Range& part) {
@@ -125,7 +138,7 @@ bool RangeTable::Remove(uintptr_t start, uintptr_t end) {
       keep(right);
       Written(position);
     }
-    Take(before, bytes, objects, true);
+    Take(before, bytes, objects);
     if (to == end) break;
   }
   return whole;
@@ -157,7 +170,7 @@ bool RangeTable::Insert(const Range& given) {
     }
   }
   if (InsertAt(position, range)) return whole;
-  Take(range, range.counted, range.objects, false);
+  Take(range, range.counted, range.objects);
   return false;
 }
 
@@ -177,7 +190,7 @@ bool RangeTable::Move(uintptr_t start, uint64_t length, const Range& given) {
 
 // Out of the totals, not out of the table.
 void RangeTable::TakeOut(Range* range) {
-  Take(*range, range->counted, range->objects, false);
+  Take(*range, range->counted, range->objects);
   range->weight = range->objects = range->stack = 0;
   range->counted = 0;
 }
@@ -201,25 +214,27 @@ void RangeTable::GiveBack(uintptr_t start, uintptr_t end) {
     const uintptr_t to = range.end() < end ? range.end() : end;
     uint64_t bytes = to - from;
     if (bytes > range.counted) bytes = range.counted;
-    Take(range, bytes, 0, false);
+    Take(range, bytes, 0);
     range.counted -= bytes;
+    LeaveIfNothing(&range);
     range.flags |= kRangeMeasured;
     Written(position);
   }
 }
 
-int64_t RangeTable::Measure(uintptr_t start, uint64_t counted, Range* out) {
+uint64_t RangeTable::Measure(uintptr_t start, uint64_t length, uint64_t counted, uint64_t now_ns, Range* out) {
   const uint32_t position = Find(start);
-  if (position == size_ || At(position).start > start) return 0;
+  if (position == size_ || At(position).start != start || At(position).length != length) return 0;
   Range& range = At(position);
-  if (range.weight == 0 || !IsMeasured(range)) return 0;
-  if (counted > range.length) counted = range.length;
-  const auto change = static_cast<int64_t>(counted - range.counted);
-  if (change == 0) return 0;
+  if (range.weight == 0 || !IsMeasured(range) || range.counted == counted) return 0;
+  const uint64_t more = counted > range.counted ? counted - range.counted : 0;
+  if (more == 0) Take(range, range.counted - counted, 0);
   range.counted = counted;
+  LeaveIfNothing(&range);
+  if (more != 0) range.time_ns = now_ns;  // as old as what came last
   Written(position);
   *out = range;
-  return change;
+  return more;
 }
 
 void RangeTable::Sweep(const Range& line) {

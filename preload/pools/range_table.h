@@ -61,8 +61,8 @@ class RangeTable {
 
   struct Sink {
     // `bytes` (of `range` as it was before) and `objects`, fixed point, are in its stack's totals no longer. Only for
-    // those with a weight. `unmapped`: the pages are gone; else it lost its place in the totals.
-    void (*taken)(const Range& range, uint64_t bytes, uint32_t objects, bool unmapped);
+    // those with a weight.
+    void (*taken)(const Range& range, uint64_t bytes, uint32_t objects);
     // What the slot says has changed; Look() tells to what.
     void (*written)(uint32_t slot);
   };
@@ -88,9 +88,9 @@ class RangeTable {
   // The pages between are the kernel's again, the range stays: what is left of it is used page by page.
   void GiveBack(uintptr_t start, uintptr_t end);
 
-  // What of the range that contains `start` had pages when it was looked at; only for kRangeMeasured ones. Returns by
-  // how much that has changed the stack's bytes and the stack; 0 for none.
-  int64_t Measure(uintptr_t start, uint64_t counted, Range* range);
+  // What of the range at `start` with `length` had pages when it was looked at, if it is there still and is measured.
+  // How much more that is than before, of `range` as it is now; less is told to Taken, and 0 here.
+  uint64_t Measure(uintptr_t start, uint64_t length, uint64_t counted, uint64_t now_ns, Range* range);
 
   // --- What /proc/self/maps says, in its order: BeginSweep, Sweep for each line, EndSweep when all were read.
   // What is there and not in the table comes in as `range` says, which has no weight; what is in the table and not there
@@ -107,6 +107,7 @@ class RangeTable {
 
   uint32_t capacity() const { return capacity_; }
   uint32_t size() const { return size_; }
+  uint32_t used() const { return fresh_; }  // slots at or beyond it never held one
 
   // Forgets everything, without telling Taken: for the child of a fork that came while another thread changed it.
   void Clear();
@@ -118,7 +119,7 @@ class RangeTable {
   const Range& At(uint32_t position) const { return slots_[order_[position]]; }
   bool InsertAt(uint32_t position, const Range& range);
   void EraseAt(uint32_t position);
-  void Take(const Range& range, uint64_t bytes, uint32_t objects, bool unmapped);
+  void Take(const Range& range, uint64_t bytes, uint32_t objects);
   void TakeOut(Range* range);
   void Written(uint32_t position);
   bool JoinsLeft(uint32_t position, const Range& range) const;

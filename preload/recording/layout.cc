@@ -75,6 +75,7 @@ Layout LayoutFor(uint64_t budget) {
   layout.history_slots = static_cast<uint32_t>(share / 16 / layout.history_slot_bytes);
   add(SectionKind::kHistory, layout.history_slot_bytes, share / 16);
   add(SectionKind::kChildren, sizeof(wire::ChildRecord), ChildLog::kSlots * sizeof(wire::ChildRecord));
+  add(SectionKind::kRanges, sizeof(wire::RangeRecord), layout.ranges * sizeof(wire::RangeRecord));
   add(SectionKind::kEvents, layout.block_bytes,
       (budget - offset) / layout.block_bytes * layout.block_bytes);
   layout.file_size = offset;

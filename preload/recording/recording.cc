@@ -34,6 +34,16 @@ void StoreWords(void* to, const void* from, size_t words) {
   }
 }
 
+// A record that is valid by its last word: never with another's.
+template <typename Record>
+void StoreChecked(char* to, const Record& record) {
+  auto* const out = reinterpret_cast<Record*>(to);
+  __atomic_store_n(&out->check, 0, __ATOMIC_RELAXED);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  StoreWords(out, &record, sizeof record / 8 - 1);
+  __atomic_store_n(&out->check, record.check, __ATOMIC_RELEASE);
+}
+
 // Two threads that mirror one record may pass each other: whoever stores last must have read last, so each looks again
 // whether what it stored still is the truth.
 void MirrorLiveWords(void* to, const void* from, size_t words) {
@@ -178,11 +188,7 @@ void Recording::MirrorLive(uint32_t slot, const wire::LiveRecord& record) {
   if (!MakePresent(target, sizeof record)) return;
   wire::LiveRecord whole = record;
   whole.check = wire::CheckOf(whole, slot);
-  auto* out = reinterpret_cast<wire::LiveRecord*>(target);
-  __atomic_store_n(&out->check, 0, __ATOMIC_RELAXED);
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  StoreWords(out, &whole, sizeof whole / 8 - 1);
-  __atomic_store_n(&out->check, whole.check, __ATOMIC_RELEASE);
+  StoreChecked(target, whole);
   pages_.Changed(target, sizeof whole);
   Commit(SectionKind::kLive, slot + 1);
 }
@@ -196,15 +202,32 @@ void Recording::ClearLive(uint32_t slot) {
   pages_.Changed(out, sizeof *out);
 }
 
+void Recording::MirrorRange(uint32_t slot, const wire::RangeRecord& record) {
+  if (!active() || slot >= layout_.ranges) return;
+  char* const target = SectionAt(SectionKind::kRanges) + size_t{slot} * sizeof record;
+  if (!MakePresent(target, sizeof record)) return;
+  wire::RangeRecord whole = record;
+  whole.check = wire::CheckOf(whole, slot);
+  StoreChecked(target, whole);
+  pages_.Changed(target, sizeof whole);
+  Commit(SectionKind::kRanges, slot + 1);
+}
+
+void Recording::ClearRange(uint32_t slot) {
+  if (!active() || slot >= layout_.ranges) return;
+  auto* const out =
+      reinterpret_cast<wire::RangeRecord*>(SectionAt(SectionKind::kRanges) + size_t{slot} * sizeof(wire::RangeRecord));
+  if (!MakePresent(out, sizeof *out)) return;
+  __atomic_store_n(&out->check, 0, __ATOMIC_RELEASE);
+  __atomic_store_n(&out->start, 0, __ATOMIC_RELAXED);
+  pages_.Changed(out, sizeof *out);
+}
+
 void Recording::MirrorChild(uint32_t slot, const wire::ChildRecord& record) {
   if (!active()) return;
   char* target = SectionAt(SectionKind::kChildren) + size_t{slot} * sizeof record;
   if (!MakePresent(target, sizeof record)) return;
-  auto* out = reinterpret_cast<wire::ChildRecord*>(target);
-  __atomic_store_n(&out->check, 0, __ATOMIC_RELAXED);
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  StoreWords(out, &record, sizeof record / 8 - 1);
-  __atomic_store_n(&out->check, record.check, __ATOMIC_RELEASE);
+  StoreChecked(target, record);
   pages_.Changed(target, sizeof record);
   Commit(SectionKind::kChildren, slot + 1);
 }

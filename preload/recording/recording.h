@@ -68,6 +68,8 @@ class Recording {
   void MirrorStack(uint32_t stack, const void* words);
   void MirrorLive(uint32_t slot, const wire::LiveRecord& record);  // sets check
   void ClearLive(uint32_t slot);
+  void MirrorRange(uint32_t slot, const wire::RangeRecord& record);  // sets check; one thread at a time
+  void ClearRange(uint32_t slot);
   // `bytes` of the log of Python code, whole records, at `offset` of it: they go to the same place in the file.
   void MirrorCode(size_t offset, const char* records, size_t bytes);
   // `words`: the live words of a record, as MirrorStack() has them.

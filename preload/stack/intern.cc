@@ -36,6 +36,12 @@ constexpr bool IsGroupEntry(const wire::NodeRecord& python) {
   return (python.location_high & wire::kGroupEntry) != 0;
 }
 
+// A range of which a part was unmapped may have bytes and no object left, one that has no pages the other way round.
+bool HoldsNothing(const StackTotals& totals) {
+  return totals.domain.load(kRelaxed) != kFreeDomain && totals.live_objects.load(kRelaxed) == 0 &&
+         totals.live_bytes.load(kRelaxed) == 0;
+}
+
 }  // namespace
 
 bool Interner::Initialize(uint32_t stacks, uint32_t native_nodes, uint32_t python_nodes, InternSink sink) {
@@ -317,8 +323,7 @@ uint32_t Interner::FoldCutoff() const {
   const uint32_t used = this->used();
   uint32_t candidates = 0, low = 0, high = 0;
   const auto holds_nothing = [this](uint32_t stack) {
-    return stacks_[stack].domain.load(kRelaxed) != kFreeDomain &&
-           stacks_[stack].live_objects.load(kRelaxed) == 0;
+    return HoldsNothing(stacks_[stack]);
   };
   for (uint32_t stack = 1; stack < used; ++stack) {
     if (!holds_nothing(stack)) continue;
@@ -386,8 +391,7 @@ void Interner::Fold(const ProcessTotals& process, uint64_t now_ns) {
   const uint32_t cutoff = FoldCutoff();
   for (uint32_t stack = 1; stack < used; ++stack) {
     const StackTotals& totals = stacks_[stack];
-    if (totals.domain.load(kRelaxed) != kFreeDomain && totals.live_objects.load(kRelaxed) == 0 &&
-        totals.last_used_s.load(kRelaxed) <= cutoff) {
+    if (HoldsNothing(totals) && totals.last_used_s.load(kRelaxed) <= cutoff) {
       FoldOne(stack, process, references, now_ns);
     }
   }

@@ -98,6 +98,11 @@ void AddThinning(ProcessTotals& process, StackTotals& stack, const Worth& before
              after.objects_variance - before.objects_variance);
 }
 
+void ForgetLive(ProcessTotals& process, StackTotals& stack) {
+  ChangeLive(process, stack, -stack.live_bytes.load(kRelaxed), -stack.live_objects.load(kRelaxed),
+             -stack.live_variance.load(kRelaxed), 0);
+}
+
 void BeginChild(ProcessTotals& process, uint64_t now_ns) {
   process.samples.store(0, kRelaxed);
   process.allocated_bytes.store(0, kRelaxed);

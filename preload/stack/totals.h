@@ -66,6 +66,9 @@ void AddFree(ProcessTotals& process, StackTotals& stack, const Worth& worth, boo
 // A live block's worth has changed by thinning; `after` is zero when it is out.
 void AddThinning(ProcessTotals& process, StackTotals& stack, const Worth& before, const Worth& after);
 
+// What is live here is not known any more: out of both totals.
+void ForgetLive(ProcessTotals& process, StackTotals& stack);
+
 // In a forked child: what was allocated and freed was the parent's; what is live is inherited, and the
 // child's peak begins with it.
 void BeginChild(ProcessTotals& process, uint64_t now_ns);

@@ -9,7 +9,7 @@
 //
 // The writer never holds a lock and may be killed between any two stores. What a record promises:
 //   event, live,    valid exactly when `check` equals CheckOf() of the record; all-zero means never written.
-//   child           A live record with neither check nor address is empty, its other words are of a block that
+//   child, range    A live record with neither check nor address is empty, its other words are of a block that
 //                   was freed. A block of events taken anew is not wiped: an event that is not valid, has a
 //                   check, and is older than the block's started_ns is of the block's life before
 //   stack, thread   each word is valid by itself; words of one record may be one event apart
@@ -48,6 +48,7 @@ enum class SectionKind : uint32_t {
   kHistory = 10,     // slots of record_size bytes: HistoryPoint, then HistoryStack[]; any slot may be empty
   kThreads = 11,     // ThreadRecord[]
   kChildren = 12,    // ChildRecord[]; any slot may be empty
+  kRanges = 13,      // RangeRecord[]; any slot may be empty
 };
 
 struct Section {
@@ -306,6 +307,42 @@ struct LiveRecord {
   uint64_t check;    // seed: the slot's index
 };
 static_assert(sizeof(LiveRecord) == 56, "a recording's layout: raise kVersion");
+
+// What stands behind the pages of a range.
+enum class RangeKind : uint8_t {
+  kAnonymous = 1,  // private, without a file
+  kShared = 2,     // of no file on a disk: anonymous and shared, tmpfs, memfd_create
+  kFile = 3,       // a file; a library's zeroed data behind it included
+  kStack = 4,      // a thread's, its guard pages included
+  kBrkHeap = 5,
+  kOwn = 6,        // heapecho's
+  kKernel = 7,     // vdso and the like
+};
+
+enum RangeFlags : uint16_t {
+  kRangeSeen = 1,      // the program's own call was seen; else /proc/self/maps told of it
+  kRangeReserve = 2,   // raw material of the domain
+  kRangeMeasured = 4,  // address space that is used page by page
+};
+
+// A mapped range of the address space, as it was when the table was last brought up to date. With a weight it is a live
+// block of its stack: `counted` of its bytes, each of which stands for `weight` bytes.
+struct RangeRecord {
+  uint64_t start;
+  uint64_t length;   // bytes
+  uint64_t time_ns;  // when it was mapped, or found; of a measured one, when it last had more pages than before
+  uint64_t counted;  // bytes; of a measured one: those that had pages when it was looked at
+  uint32_t stack;
+  uint32_t weight;   // 1/256; 0: in no totals
+  uint32_t thread;   // kernel thread id; 0: unknown
+  uint32_t interval; // bytes; 1: it was certain to be taken
+  uint8_t kind;      // RangeKind
+  uint8_t domain;    // Domain, whose it is or whose raw material; kNoDomain: nobody's
+  uint16_t flags;    // RangeFlags
+  uint32_t objects;  // 1/256: of the totals, what has not been unmapped; a part has its share
+  uint64_t check;    // seed: the slot's index
+};
+static_assert(sizeof(RangeRecord) == 64, "a recording's layout: raise kVersion");
 
 // A thread that was sampled. Each word is valid by itself; a record whose thread is zero is none. The kernel uses the
 // ids of threads again: what `thread` did at a time belongs to its youngest record that is not younger than that.

@@ -13,8 +13,10 @@ BLOCKS = 10_000_000 if harness.FULL else 600_000
 def check_sums(recording: wire.Recording) -> None:
     """The header's sums are those of the live records, to the last bit: nothing that went left a trace."""
     head, one = recording.header, wire.FIXED_POINT_ONE
-    assert head.live_bytes == sum(round(live.size * live.weight * one) for live in recording.live)
-    assert head.live_objects == sum(round(live.weight * one) for live in recording.live)
+    assert head.live_bytes == (sum(round(live.size * live.weight * one) for live in recording.live) +
+                               sum(mapped.counted * mapped.weight for mapped in recording.ranges))
+    assert head.live_objects == (sum(round(live.weight * one) for live in recording.live) +
+                                 sum(mapped.objects for mapped in recording.ranges))
     if recording.counters["live_thinned"] == 0:  # which weighs what lives anew, not what came and went
         assert head.allocated_bytes - head.freed_bytes == head.live_bytes
         assert head.allocated_objects - head.freed_objects == head.live_objects

@@ -15,7 +15,7 @@ VERSION = 1
 HEADER_BYTES = 4096
 FIXED_POINT_ONE = 256
 
-COUNTERS, LIVE, EVENTS = 2, 8, 9                           # SectionKind
+COUNTERS, LIVE, EVENTS, RANGES = 2, 8, 9, 13               # SectionKind
 RUNNING, EXITED, EXEC = 0, 1, 2                            # ProcessEnd
 COMPLETE, DISK_FULL, REMAP, IO_ERROR = 0, 1, 2, 3          # RecordingEnd
 ALLOCATE, FREE = 1, 2                                      # EventKind
@@ -41,6 +41,8 @@ Live = namedtuple("Live", "address size time_ns weight stack thread interval res
 EVENT_RECORD = struct.Struct("<QQQQdIIIBBHQ")
 Event = namedtuple("Event", "time_ns address size allocated_ns weight stack thread interval kind domain reserved check")
 BLOCK_HEADER = struct.Struct("<QQIIQ")
+RANGE_RECORD = struct.Struct("<QQQQIIIIBBHIQ")
+Range = namedtuple("Range", "start length time_ns counted stack weight thread interval kind domain flags objects check")
 COUNTER = struct.Struct("<40sQ")
 
 assert HEADER.size == SECTIONS_AT and LIVE_RECORD.size == 56 and EVENT_RECORD.size == 64
@@ -74,6 +76,7 @@ class Recording:
                 self.sections[section.kind] = section
             self._read_counters(data)
             self._read_live(data)
+            self._read_ranges(data)
             self.events: list[Event] = []
             self.torn_events = self.stale_events = self.broken_events = 0
             if events:
@@ -102,6 +105,22 @@ class Recording:
                 self.live.append(live)
             else:
                 self.broken_live += 1
+
+    def _read_ranges(self, data) -> None:
+        section = self.sections[RANGES]
+        self.ranges: list[Range] = []
+        self.torn_ranges = self.broken_ranges = 0
+        for slot in range(min(section.committed, section.size // RANGE_RECORD.size)):
+            at = section.offset + slot * RANGE_RECORD.size
+            record = data[at:at + RANGE_RECORD.size]
+            mapped = Range._make(RANGE_RECORD.unpack(record))
+            if mapped.check == 0:
+                self.torn_ranges += mapped.start != 0
+            elif mapped.check == check_words(record[:-8], slot):
+                self.ranges.append(mapped)
+            else:
+                self.broken_ranges += 1
+        self.ranges.sort()
 
     def _read_events(self, data) -> None:
         section = self.sections[EVENTS]

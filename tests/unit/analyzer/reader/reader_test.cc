@@ -178,6 +178,66 @@ TEST(Reader, ReadsHowOthersEndedInTheOrderInWhichItWasNoted) {
   EXPECT_EQ(recording.CheckValid(), "");
 }
 
+std::string RangeBytes(wire::RangeRecord record, uint64_t slot) {
+  record.check = wire::CheckOf(record, slot);
+  return std::string(reinterpret_cast<const char*>(&record), sizeof record);
+}
+
+TEST(Reader, ReadsMappedRangesByAddressAndThoseWithAWeightAsLiveBlocks) {
+  wire::RangeRecord mapped = {}, reserve = {}, within = {}, endless = {}, space = {};
+  mapped.start = 0x20000;
+  mapped.length = 0x8000;
+  mapped.counted = 0x6000;
+  mapped.time_ns = 2'000'000'000;
+  mapped.weight = 384;
+  mapped.interval = 4096;
+  mapped.thread = 7;
+  mapped.kind = static_cast<uint8_t>(wire::RangeKind::kShared);
+  mapped.domain = static_cast<uint8_t>(wire::Domain::kMmap);
+  mapped.flags = wire::kRangeSeen | wire::kRangeMeasured;
+  reserve.start = 0x10000;
+  reserve.length = 0x1000;
+  reserve.kind = static_cast<uint8_t>(wire::RangeKind::kAnonymous);
+  reserve.domain = static_cast<uint8_t>(wire::Domain::kArrow);
+  reserve.flags = wire::kRangeReserve;
+  within = reserve;
+  within.start = 0x21000;
+  endless = reserve;
+  endless.start = ~uint64_t{0xfff};
+  endless.length = 0x2000;
+  space = reserve;
+  space.start = 0x30000;
+  space.kind = 77;
+  space.domain = wire::kNoDomain;
+  RecordingBuilder builder;
+  mapped.stack = builder.AddStack({{0, 0x1000}}, wire::Domain::kMmap);
+  builder.AddSection(static_cast<uint32_t>(wire::SectionKind::kRanges), sizeof(wire::RangeRecord),
+                     RangeBytes(mapped, 0) + RangeBytes(reserve, 1) + RangeBytes(within, 2) +
+                         RangeBytes(endless, 3) + RangeBytes(space, 4) + RangeBytes(space, 9) +
+                         std::string(sizeof(wire::RangeRecord), '\0'),
+                     7);
+  const model::Recording recording = Parse(builder);
+  EXPECT_EQ(recording.CheckValid(), "");
+  ASSERT_THAT(recording.ranges, SizeIs(3));
+  EXPECT_EQ(recording.ranges[0].start, 0x10000u);
+  EXPECT_TRUE(recording.ranges[0].reserve);
+  EXPECT_FALSE(recording.ranges[0].seen);
+  EXPECT_EQ(recording.ranges[0].domain, model::Domain::kArrow);
+  EXPECT_EQ(recording.ranges[1].kind, model::Range::Kind::kShared);
+  EXPECT_TRUE(recording.ranges[1].measured);
+  EXPECT_EQ(recording.ranges[1].weight, 1.5);
+  EXPECT_EQ(recording.ranges[2].kind, model::Range::Kind::kOther);
+  EXPECT_FALSE(recording.ranges[2].domain.has_value());
+  ASSERT_THAT(recording.live_blocks, SizeIs(1));
+  EXPECT_EQ(recording.live_blocks[0].address, 0x20000u);
+  EXPECT_EQ(recording.live_blocks[0].size, 0x6000u);
+  EXPECT_EQ(recording.live_blocks[0].weight, 1.5);
+  EXPECT_EQ(recording.live_blocks[0].stack.value, mapped.stack);
+  EXPECT_EQ(recording.last_event_ns, 2'000'000'000u);
+  // One lies within another, one has no end and one was written for another place.
+  EXPECT_THAT(recording.warnings, SizeIs(2));
+}
+
 TEST(Reader, ReadsHowProcessAndRecordingEnded) {
   RecordingBuilder builder;
   builder.header().process_end = static_cast<uint32_t>(wire::ProcessEnd::kExited);

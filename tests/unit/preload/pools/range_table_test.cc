@@ -21,7 +21,7 @@ struct Told {
 };
 Told* g_told = nullptr;
 
-void Taken(const Range& range, uint64_t bytes, uint32_t objects, bool) {
+void Taken(const Range& range, uint64_t bytes, uint32_t objects) {
   g_told->bytes[range.stack] -= static_cast<int64_t>(bytes);
   g_told->objects[range.stack] -= objects;
 }
@@ -179,9 +179,12 @@ TEST_F(RangeTableTest, PagesGivenBackLeaveTheTotalsAndMeasuringBringsThemBack) {
   EXPECT_EQ(told_.bytes[1], 4 * kPage);
   EXPECT_EQ(Pages(), (Pairs{{0, 8}}));
   Range found;
-  EXPECT_EQ(table_.Measure(kBase, 7 * kPage, &found), 3 * kPage);
+  EXPECT_EQ(table_.Measure(kBase, 8 * kPage, 7 * kPage, 5, &found), 3 * kPage);
   EXPECT_EQ(found.counted, 7 * kPage);
-  EXPECT_EQ(table_.Measure(kBase, 7 * kPage, &found), 0);
+  EXPECT_EQ(table_.Measure(kBase, 8 * kPage, 7 * kPage, 6, &found), 0u);
+  EXPECT_EQ(table_.Measure(kBase, 8 * kPage, 2 * kPage, 7, &found), 0u);
+  EXPECT_EQ(told_.bytes[1], static_cast<int64_t>(4 * kPage - 5 * kPage));  // what was more, the caller adds
+  EXPECT_EQ(table_.Measure(kBase, 4 * kPage, 8 * kPage, 8, &found), 0u);   // another range by now
 }
 
 TEST_F(RangeTableTest, ASweepAddsWhatWasNotSeenAndRemovesWhatIsGone) {
