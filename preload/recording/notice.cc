@@ -136,10 +136,23 @@ void FindRecording(const char* directory, uint32_t pid, NoticeScratch& scratch) 
   Syscall(SYS_close, fd);
 }
 
+// Where the process of scratch.path held its memory.
+TopLine TopLineOf(NoticeScratch& scratch) {
+  const long fd = Syscall(SYS_openat, AT_FDCWD, scratch.path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+  if (Failed(fd)) return {};
+  TopLine top = {};
+  if (Syscall(SYS_pread64, fd, &scratch.header, sizeof scratch.header, 0) ==
+      sizeof scratch.header) {
+    top = FindTopLine(static_cast<int>(fd), scratch.header);
+  }
+  Syscall(SYS_close, fd);
+  return top;
+}
+
 }  // namespace
 
-size_t FormatNotice(const wire::ChildRecord& reaped, bool signalled, const char* file, char* line,
-                    size_t room) {
+size_t FormatNotice(const wire::ChildRecord& reaped, bool signalled, const TopLine& top,
+                    const char* file, char* line, size_t room) {
   Line out(line, room - 1);
   out << "heapecho: worker " << static_cast<uint64_t>(reaped.pid);
   if (IsOomKill(reaped) && !signalled) {
@@ -165,6 +178,11 @@ size_t FormatNotice(const wire::ChildRecord& reaped, bool signalled, const char*
     }
     out << unit.name;
   }
+  if (top.percent != 0) {
+    out << "; " << uint64_t{top.percent} << " % " << top.file;
+    if (top.line != 0) out << ":" << uint64_t{top.line};
+    out << " " << top.function << "()";
+  }
   if (file[0] != '\0') {
     out << "; heapecho report " << file;
   } else {
@@ -180,8 +198,9 @@ void TellOfKill(const wire::ChildRecord& reaped, bool signalled, const char* dir
   FillPlace(scratch.self, scratch.text, sizeof scratch.text);
   FindRecording(directory, static_cast<uint32_t>(reaped.pid), scratch);
   if (scratch.path[0] == '\0' && reaped.start_ticks == 0) return;
+  const TopLine top = scratch.path[0] != '\0' ? TopLineOf(scratch) : TopLine{};
   base::Tell(scratch.line,
-             FormatNotice(reaped, signalled, scratch.path, scratch.line, sizeof scratch.line));
+             FormatNotice(reaped, signalled, top, scratch.path, scratch.line, sizeof scratch.line));
 }
 
 }  // namespace heapecho::recording

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/recording/top_line.h"
 #include "preload/wire/format.h"
 
 namespace heapecho::recording {
@@ -28,7 +29,7 @@ void TellOfKill(const wire::ChildRecord& reaped, bool signalled, const char* dir
 
 // The line itself, with its newline, into `line`; returns its length. `file` may be empty. For
 // tests.
-size_t FormatNotice(const wire::ChildRecord& reaped, bool signalled, const char* file, char* line,
-                    size_t room);
+size_t FormatNotice(const wire::ChildRecord& reaped, bool signalled, const TopLine& top,
+                    const char* file, char* line, size_t room);
 
 }  // namespace heapecho::recording

@@ -115,7 +115,10 @@ def test_workers_killed_at_random_are_no_loop(preload, directory):
             assert ended_well(row), row
     assert not group["restart_loop"] and not rules(parsed), parsed["findings"]
     assert set(notices(service)) == service.killed
-    assert all(said.startswith("killed by SIGKILL at ") for said in notices(service).values())
+    for pid, said in notices(service).items():
+        assert re.match(r"killed by SIGKILL at [\d.]+( of [\d.]+)? [MG]iB; \d+ % \w+\.py:\d+ eat\(\); heapecho report ", said), said
+        site = rows[pid]["top_site"]
+        assert f" {site['file'].rsplit('/', 1)[-1]}:{site['line']} eat()" in said, "the line that workers names"
 
 
 @pytest.mark.parametrize("preload", [False, True])

@@ -103,9 +103,9 @@ TEST(OomKills, AreReadOffBothVersionsFiles) {
 }
 
 std::string NoticeOf(const wire::ChildRecord& record, bool signalled, const char* file,
-                     size_t room = 1536) {
+                     size_t room = 1536, const TopLine& top = {}) {
   std::string line(room, '#');
-  line.resize(FormatNotice(record, signalled, file, line.data(), room));
+  line.resize(FormatNotice(record, signalled, top, file, line.data(), room));
   return line;
 }
 
@@ -129,6 +129,15 @@ TEST(Notice, SaysWhoAndHowAndAtHowMuch) {
   record.status = 11;
   EXPECT_EQ(NoticeOf(record, false, ""),
             "heapecho: worker 412 killed by SIGSEGV; it left no recording\n");
+}
+
+TEST(Notice, SaysWhichLineHeldMost) {
+  TopLine top = {.percent = 61, .line = 88, .file = "views.py", .function = "load"};
+  EXPECT_EQ(NoticeOf(RecordOf(412), false, "f", 1536, top),
+            "heapecho: worker 412 killed by SIGKILL; 61 % views.py:88 load(); heapecho report f\n");
+  top.line = 0;
+  EXPECT_EQ(NoticeOf(RecordOf(412), false, "f", 1536, top),
+            "heapecho: worker 412 killed by SIGKILL; 61 % views.py load(); heapecho report f\n");
 }
 
 TEST(Notice, IsNeverLongerThanItsRoomAndEndsItsLine) {
