@@ -114,7 +114,7 @@ void LookAtMemory(uint64_t now, bool is_last) {
   wire::FileHeader* header = g_state.recording.header();
   const uint32_t epoch = g_state.epoch.load(kRelaxed);
   if (header == nullptr || g_looking.exchange(epoch, std::memory_order_acquire) == epoch) return;
-  LookAtRangesIfDue(now);
+  LookAtRangesIfDue(now, is_last);
   const uint64_t start = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
   const recording::ProcessMemory process =
       recording::ReadProcessMemory(g_scratch.text, sizeof g_scratch.text);

@@ -190,10 +190,10 @@ void Measure(char* buffer, uint64_t now) {
 
 }  // namespace
 
-void LookAtRangesIfDue(uint64_t now) {
+void LookAtRangesIfDue(uint64_t now, bool is_last) {
   const uint64_t last = g_looked_ns.load(kRelaxed);
   const uint64_t pause = g_cost_ns.load(kRelaxed) * kTimePerLook;
-  if (last != 0 && (now - last < kPauseNs || now - last < pause)) return;
+  if (!is_last && last != 0 && (now - last < kPauseNs || now - last < pause)) return;
   PassOverStuckChange();
   const uint64_t start = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
   void* const buffer = base::MapPrivate(stack::MapsReader::kBufferSize, "heapecho maps");

@@ -7,9 +7,10 @@
 
 namespace heapecho::hook {
 
-// Reads it where the last time is at least ten seconds and a thousand times its own time ago. No lock: where another
+// Reads it where the last time is at least ten seconds and a thousand times its own time ago, and when the process exits
+// (`is_last`). No lock: where another
 // thread has the table it is left out until next time. Allocates nothing, errno stays. Its time is added to own_ns.
-void LookAtRangesIfDue(uint64_t now);
+void LookAtRangesIfDue(uint64_t now, bool is_last);
 
 // In a forked child: its first look is due at once.
 void RangeLookAfterFork();

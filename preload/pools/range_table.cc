@@ -241,6 +241,11 @@ void RangeTable::Sweep(const Range& line) {
   const uintptr_t end = line.end();
   Remove(swept_, line.start);
   swept_ = end;
+  // What was seen there before this library or the kernel came has gone unseen.
+  if (line.kind == RangeKind::kOwn || line.kind == RangeKind::kKernel) {
+    Insert(line);
+    return;
+  }
   uintptr_t at = line.start;
   while (at < end) {
     const uint32_t position = Find(at);

@@ -221,6 +221,15 @@ TEST_F(RangeTableTest, ASweepRenamesWhatWasNotSeenAndLeavesWhatWas) {
   EXPECT_EQ(table_.size(), 3u);
 }
 
+TEST_F(RangeTableTest, ASweepKnowsThatTheLibrarysOwnMemoryIsNotThePrograms) {
+  Insert(Seen(2, 2, 1));
+  table_.BeginSweep();
+  table_.Sweep(Line(0, 6, RangeKind::kOwn));
+  table_.EndSweep();
+  EXPECT_EQ(Pages(), (Pairs{{0, 6}}));
+  EXPECT_EQ(told_.bytes[1], 0);
+}
+
 // Against a model that knows each page by itself.
 TEST_F(RangeTableTest, AgreesWithAModelOfSinglePagesAtAnyPatternOfCalls) {
   constexpr uint64_t kPages = 96;
