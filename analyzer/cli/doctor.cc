@@ -313,6 +313,9 @@ void CheckItsRecording(const Process& process, const std::string& directory, Fin
             static_cast<double>(recording->write_pause_ns) / 1e9,
             static_cast<double>(recording->write_longest_ns) / 1e6));
       }
+      for (const std::string& note : recording->identity.notes) {
+        findings->Problem(note, absl::StrCat("give its user a directory with ", kDirectoryVariable));
+      }
       if (recording->recording_end != model::RecordingEnd::kNone) {
         findings->Problem(absl::StrCat("its recording ended early: ",
                                        recording->recording_end == model::RecordingEnd::kDiskFull

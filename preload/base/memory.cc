@@ -77,6 +77,14 @@ void* MapSparse(size_t bytes, size_t wiped, const char* name) {
   return address;
 }
 
+void* MapSharedMemory(size_t bytes) {
+  const long result = Syscall(SYS_mmap, nullptr, RoundUp(bytes, kPageSize), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (Failed(result)) return nullptr;
+  Syscall(SYS_madvise, result, RoundUp(bytes, kPageSize), MADV_DONTDUMP);
+  return reinterpret_cast<void*>(result);
+}
+
 void* MapShared(int fd, size_t bytes) {
   const long result =
       Syscall(SYS_mmap, nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

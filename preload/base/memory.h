@@ -29,6 +29,9 @@ void Forget(void* address, size_t bytes);
 // either stores. Whole pages.
 void* MapSparse(size_t bytes, size_t wiped, const char* name);
 
+// A zeroed page or more that forked children share; nullptr when the kernel refuses.
+void* MapSharedMemory(size_t bytes);
+
 // Maps `bytes` of descriptor `fd` shared, readable and writable; nullptr on failure.
 void* MapShared(int fd, size_t bytes);
 

@@ -84,6 +84,7 @@ uint64_t StartTicksOf(pid_t pid) {
 }
 
 void Publish(uint32_t slot, uint64_t now) {
+  HearChildren();
   MirrorChild(slot);
   MirrorHeader(now);
   g_state.recording.WriteNow();  // a parent may sleep until it is killed itself

@@ -62,6 +62,8 @@ void BecomeChild() {
   g_state.controlled_ns.store(now, kRelaxed);
   g_state.controlled_own_ns.store(0, kRelaxed);
   g_state.children.Clear();
+  g_state.board.AfterFork();
+  g_state.notes_of_children.store(0, kRelaxed);
   g_state.history.Clear();
   g_state.looked_ns.store(0, kRelaxed);
   MemorySourcesAfterFork();
@@ -154,6 +156,7 @@ void Initialize() {
       g_state.options.disable = true;
     }
   }
+  if (!g_state.options.disable) g_state.board.Initialize();
   if (!g_state.options.disable) HookPythonAtStart();
   g_state.ready.store(!g_state.options.disable, std::memory_order_release);  // pairs with IsOurs
   if (!g_state.options.disable) LookForArrow();  // one that the program is linked to
@@ -199,6 +202,7 @@ void ProcessExits(int status) {
   }
   LookAtMemory(now, true);
   MirrorHeader(now);
+  HearChildren();
   g_state.recording.EndProcess(wire::ProcessEnd::kExited, status, now);
 }
 

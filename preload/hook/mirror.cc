@@ -4,7 +4,9 @@
 #include <gnu/libc-version.h>
 #include <string.h>
 
+#include "preload/base/counters.h"
 #include "preload/base/log.h"
+#include "preload/base/syscalls.h"
 #include "preload/hook/memory_look.h"
 #include "preload/hook/arrow.h"
 #include "preload/hook/next.h"
@@ -74,7 +76,46 @@ void MirrorEverything() {
   MirrorRanges();
 }
 
+// This process cannot be recorded, or no longer: whoever it came from may say so.
+void TellParent(const char* what, int error) {
+  char text[recording::ChildBoard::kTextRoom] = "process ";
+  char* out = recording::FormatDecimal(
+      text + strlen(text), static_cast<uint64_t>(base::Syscall(SYS_getpid)));
+  constexpr char kUser[] = " (user ";
+  memcpy(out, kUser, sizeof kUser - 1);
+  out = recording::FormatDecimal(out + sizeof kUser - 1,
+                                 static_cast<uint64_t>(base::Syscall(SYS_geteuid)));
+  constexpr char kMost[] = "): its directory ";
+  memcpy(out, kMost, sizeof kMost - 1);
+  out += sizeof kMost - 1;
+  const size_t room = static_cast<size_t>(text + sizeof text - out) - 32;  // for the number
+  const size_t length = strnlen(what, room);
+  memcpy(out, what, length);
+  out += length;
+  if (error != 0) {
+    constexpr char kErrno[] = " (errno ";
+    memcpy(out, kErrno, sizeof kErrno - 1);
+    out = recording::FormatDecimal(out + sizeof kErrno - 1, static_cast<uint64_t>(error));
+    *out++ = ')';
+  }
+  *out = '\0';
+  g_state.board.Tell(text);
+}
+
 }  // namespace
+
+// What children told becomes notes of this recording, as many as are of use to a reader.
+void HearChildren() {
+  constexpr uint32_t kMostNotes = 16;
+  if (!g_state.board.HasNews() || !g_state.recording.active()) return;
+  g_state.board.ForEachNew([](const char* text) {
+    HEAPECHO_COUNT(children_not_recorded);
+    if (g_state.notes_of_children.fetch_add(1, kRelaxed) >= kMostNotes) return;
+    char note[recording::ChildBoard::kTextRoom + 32] = "a child is not recorded: ";
+    strcat(note, text);
+    g_state.recording.AppendIdentity(wire::IdentityKey::kNote, note);
+  });
+}
 
 stack::InternSink MirrorOfStacks() {
   return {.native_node_written = NativeNodeWritten,
@@ -217,6 +258,7 @@ void BeginFile(uint64_t now) {
     *recording::FormatDecimal(number + strlen(number), static_cast<uint64_t>(trouble.error)) = ')';
     base::Complain("not recording: ", g_state.options.directory, " ", trouble.what,
                    trouble.error != 0 ? number : nullptr);
+    TellParent(trouble.what, trouble.error);
     return;
   }
   if (walk == nullptr && g_state.python.verdict() != nullptr) {  // decided meanwhile
@@ -243,6 +285,7 @@ void WriteFileIfDue(uint64_t now) {
   if (!g_state.recording.IsWriteDue(now)) return;
   const uint64_t start = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
   g_state.recording.WriteDue(now);
+  if (!g_state.recording.active()) TellParent("can no longer be written to", g_state.recording.end_error());
   // As with looks at memory: the automatic interval decides about samples.
   const uint64_t took = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start;
   g_state.own_ns.fetch_add(took, kRelaxed);

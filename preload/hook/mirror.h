@@ -34,6 +34,9 @@ void BeginFileIfDue(uint64_t now);
 // Begins it however little there was, since there is something to tell.
 void BeginFile(uint64_t now);
 
+// Children that cannot be recorded have said why: notes of this recording from now on.
+void HearChildren();
+
 // After an event, of a file that is written: goes on with that, if it is time.
 void WriteFileIfDue(uint64_t now);
 

@@ -225,6 +225,7 @@ void ControlInterval(uint64_t now) {
         kRelaxed);
   }
   LookAtThreads();
+  HearChildren();
   g_state.recording.MirrorCounters();
 }
 

@@ -12,6 +12,7 @@
 #include "preload/base/scratch_pool.h"
 #include "preload/live/live_set.h"
 #include "preload/pools/python_allocator.h"
+#include "preload/recording/child_board.h"
 #include "preload/recording/child_log.h"
 #include "preload/recording/history.h"
 #include "preload/recording/process.h"
@@ -46,6 +47,8 @@ struct State {
   recording::ProcessPage process;
   recording::Recording recording;
   recording::ChildLog children;
+  recording::ChildBoard board;
+  std::atomic<uint32_t> notes_of_children;  // in this recording
   recording::History history;
   stack::Python python;
   pools::PythonDomain python_domain;

@@ -93,6 +93,11 @@ void Recording::EndByWriting(int error) {
   End(error == ENOSPC || error == EDQUOT ? wire::RecordingEnd::kDiskFull : wire::RecordingEnd::kIoError, error);
 }
 
+int Recording::end_error() const {
+  if (memory_ == nullptr) return 0;
+  return __atomic_load_n(&reinterpret_cast<const wire::FileHeader*>(memory_)->recording_end_errno, __ATOMIC_RELAXED);
+}
+
 bool Recording::IsWriteDue(uint64_t now_ns) const {
   return pages_.attached() && active() && pages_.IsDue(now_ns);
 }

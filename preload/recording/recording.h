@@ -85,6 +85,9 @@ class Recording {
   // `record` as ChildLog::Look() gave it, with its check.
   void MirrorChild(uint32_t slot, const wire::ChildRecord& record);
 
+  // The errno by which the recording ended; 0: it goes on, or there was none.
+  int end_error() const;
+
   // Where the point of the history in this slot stands, present; null where it cannot be written to.
   char* HistorySlot(uint32_t slot);
   void HistoryWritten(uint32_t slot);

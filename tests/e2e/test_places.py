@@ -3,6 +3,7 @@
 with nobody to wait for them. Each runs as it would, and is recorded where it can be."""
 
 import os
+import re
 import signal
 import stat
 import tempfile
@@ -78,8 +79,24 @@ def test_a_worker_whose_new_user_may_not_write_there_says_so_once_and_works_on(o
     assert done.returncode == 0, "the worker did its work"
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith(f"heapecho: not recording: {open_directory} ") and "errno 13" in line
-    (parent,) = harness.report(open_directory)["recordings"]
+    parsed = harness.report(open_directory)
+    (parent,) = parsed["recordings"]
     assert (parent["end"], parent["exit_status"]) == ("exited", 0)
+    (note,) = [warning for warning in parsed["warnings"] if "a child is not recorded" in warning]
+    assert re.search(r"process \d+ \(user 65534\): its directory \D+ \(errno 13\)$", note), note
+    assert parent["drops"]["children_not_recorded"] == 1
+
+
+def test_children_for_whom_the_directory_has_no_room_are_counted_by_their_parent(directory):
+    """Each fork of a program that is at the directory's limit."""
+    done = harness.execute([harness.program("prefork"), 3],
+                           harness.recording_environment(directory, 1, HEAPECHO_KEEP="64KiB"))
+    assert done.returncode == 0, done.stderr
+    parsed = harness.report(directory)
+    (parent,) = parsed["recordings"]
+    assert parent["drops"]["children_not_recorded"] == 3
+    notes = [warning for warning in parsed["warnings"] if "holds more than HEAPECHO_KEEP" in warning]
+    assert len(notes) == 3 and all("a child is not recorded: process " in note for note in notes)
 
 
 @AS_ROOT
