@@ -18,11 +18,13 @@
 #include "absl/time/time.h"
 #include "analyzer/aggregator/ends.h"
 #include "analyzer/aggregator/findings.h"
+#include "analyzer/aggregator/growth_findings.h"
 #include "analyzer/aggregator/memory.h"
 #include "analyzer/aggregator/merged_stacks.h"
 #include "analyzer/aggregator/namer.h"
 #include "analyzer/aggregator/significance.h"
 #include "analyzer/aggregator/sites.h"
+#include "analyzer/aggregator/steady_growth.h"
 #include "analyzer/aggregator/threads.h"
 #include "analyzer/aggregator/top_site.h"
 #include "analyzer/aggregator/view.h"
@@ -204,6 +206,7 @@ struct Aggregator::State {
   void AddLive(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddStacks(const Bulk& bulk, const model::Recording& recording, uint32_t process);
   void AddTopStack(const Bulk& bulk, const model::Recording& recording);
+  void AddSteadyGrowth(const Bulk& bulk, const model::Recording& recording);
   void AddPoint(const Bulk& bulk, const model::Recording& recording,
                 const model::HistoryPoint& point, uint32_t process);
   void AddGrowth(const Bulk& bulk, const model::Recording& recording, const Growth& growth,
@@ -240,6 +243,12 @@ struct Aggregator::State {
     Estimate estimate;
   };
   std::vector<std::optional<Top>> tops;      // by process
+  struct Steady {
+    size_t process;
+    Leaves leaves;
+    model::SteadySite site;
+  };
+  std::vector<Steady> steady;
   std::vector<model::Recording> bystanders;  // not asked for; they may know how others ended
   std::vector<std::string> warnings;
   double event_bytes = 0, allocated_bytes = 0;  // how much of what was allocated the events cover
@@ -444,6 +453,30 @@ void Aggregator::State::AddAllocateEvents(const Bulk& bulk, const model::Recordi
   }
 }
 
+void Aggregator::State::AddSteadyGrowth(const Bulk& bulk, const model::Recording& recording) {
+  MergedStacks::Importer importer(&merged, bulk.FramesOf(recording));
+  std::vector<SteadyStack> found = FindSteadyGrowth(recording.history, bulk.stacks,
+                                                    bulk.python_nodes, bulk.python_code);
+  constexpr size_t kMostSites = 8;
+  if (found.size() > kMostSites) found.resize(kMostSites);
+  for (const SteadyStack& one : found) {
+    const model::Stack& stack = bulk.StackOf(one.stack);
+    const auto since = absl::ToUnixNanos(TimeOf(recording, one.from_ns));
+    steady.push_back({processes.size(),
+                      {importer.ImportNative(stack.native_leaf),
+                       importer.ImportPython(stack.python_leaf),
+                       importer.ImportPython(stack.behalf_leaf)},
+                      {.frame = {},
+                       .cache = "",
+                       .since_realtime_ns = static_cast<uint64_t>(since),
+                       .seconds = static_cast<double>(one.to_ns - one.from_ns) * 1e-9,
+                       .before = one.before,
+                       .after = one.after,
+                       .error = one.error,
+                       .looks = one.looks}});
+  }
+}
+
 void Aggregator::State::AddTopStack(const Bulk& bulk, const model::Recording& recording) {
   const std::optional<TopStack> top =
       FindTopStack(bulk.stacks, bulk.live_blocks, bulk.python_nodes, bulk.python_code);
@@ -496,6 +529,7 @@ void Aggregator::Add(model::Recording recording, model::ProcessState process_sta
   }
   if (const model::HistoryPoint* const point = state.PointOf(recording))
     summary.memory = AccountOf(recording, bulk.live_blocks, bulk.stacks, *point);
+  state.AddSteadyGrowth(bulk, recording);
   recording.threads.clear();
   recording.history.clear();
   recording.history.shrink_to_fit();
@@ -639,12 +673,21 @@ model::Report Aggregator::Finish(SymbolizeFn symbolize, PythonLinesFn python_lin
     stacks.push_back({key.leaf, key.python_leaf, key.behalf_leaf});
   for (const auto& top : state.tops)
     if (top) stacks.push_back(top->leaves);
+  for (const auto& steady : state.steady) stacks.push_back(steady.leaves);
   namer.Name(stacks, symbolize, python_lines, progress);
   for (size_t i = 0; i < state.tops.size(); ++i) {
     std::vector<model::FrameId> frames;
     if (state.tops[i]) namer.Append(state.tops[i]->leaves, Native::kFull, false, &frames);
     if (!frames.empty())
       state.processes[i].top_site = {TellingFrame(namer.Frames(frames)), state.tops[i]->estimate};
+  }
+  for (auto& steady : state.steady) {
+    std::vector<model::FrameId> frames;
+    namer.Append(steady.leaves, Native::kFull, true, &frames);
+    if (frames.empty()) continue;
+    steady.site.frame = TellingFrame(namer.Frames(frames));
+    steady.site.cache = CacheOf(namer.Frames(frames));
+    state.processes[steady.process].growing.push_back(std::move(steady.site));
   }
   const std::vector<std::string> labels = state.ProcessLabels();
   std::vector<std::string> thread_labels;

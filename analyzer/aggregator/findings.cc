@@ -11,6 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "analyzer/aggregator/growth_findings.h"
+#include "analyzer/aggregator/memory_findings.h"
 #include "analyzer/aggregator/moments.h"
 #include "analyzer/aggregator/program_findings.h"
 #include "analyzer/aggregator/thread_findings.h"
@@ -195,6 +197,8 @@ std::vector<Finding> FindFindings(const model::Report& report) {
   for (Finding& finding : FindThreadFindings(report.processes))
     findings.push_back(std::move(finding));
   for (Finding& finding : FindProgramFindings(report)) findings.push_back(std::move(finding));
+  for (Finding& finding : FindMemoryFindings(report)) findings.push_back(std::move(finding));
+  for (Finding& finding : FindGrowthFindings(report)) findings.push_back(std::move(finding));
   std::stable_sort(findings.begin(), findings.end(),
                    [](const Finding& a, const Finding& b) { return a.severity > b.severity; });
   return findings;

@@ -6,7 +6,8 @@
 //   several_instances  warning: one command ran on two hosts or in two containers, at one time, and
 //                      all wrote to this directory
 //
-// The rules of thread_findings.h and program_findings.h are among them.
+// The rules of thread_findings.h, program_findings.h, memory_findings.h and growth_findings.h are
+// among them.
 #pragma once
 
 #include <vector>

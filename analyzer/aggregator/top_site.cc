@@ -32,6 +32,23 @@ size_t IndexOfLargest(const std::vector<T>& amounts) {
 
 }  // namespace
 
+std::vector<uint32_t> OwnCodeOf(const std::vector<model::Stack>& stacks,
+                                const std::vector<model::PythonNode>& python_nodes,
+                                const std::vector<model::PythonCode>& python_code) {
+  const std::vector<bool> own = OwnCode(python_code);
+  std::vector<uint32_t> code_of(stacks.size(), 0);
+  const auto own_code = [&](uint32_t node) {
+    while (node != 0 && !own[python_nodes[node].code]) node = python_nodes[node].parent;
+    return node;
+  };
+  for (size_t i = 0; i < stacks.size(); ++i) {
+    uint32_t node = own_code(stacks[i].python_leaf);
+    if (node == 0) node = own_code(stacks[i].behalf_leaf);
+    if (node != 0) code_of[i] = python_nodes[node].code;
+  }
+  return code_of;
+}
+
 std::optional<TopStack> FindTopStack(const std::vector<model::Stack>& stacks,
                                      const std::vector<model::LiveBlock>& live_blocks,
                                      const std::vector<model::PythonNode>& python_nodes,
@@ -44,21 +61,10 @@ std::optional<TopStack> FindTopStack(const std::vector<model::Stack>& stacks,
     by_stack[block.stack.value < stacks.size() ? block.stack.value : 0] += estimate;
     total += estimate.bytes;
   }
-  const std::vector<bool> own = OwnCode(python_code);
+  const std::vector<uint32_t> code_of = OwnCodeOf(stacks, python_nodes, python_code);
   std::vector<model::Estimate> by_code(python_code.size());
-  std::vector<uint32_t> code_of(stacks.size(), 0);
-  for (size_t i = 0; i < stacks.size(); ++i) {
-    if (by_stack[i].bytes == 0) continue;
-    const auto own_code = [&](uint32_t node) {
-      while (node != 0 && !own[python_nodes[node].code]) node = python_nodes[node].parent;
-      return node;
-    };
-    uint32_t node = own_code(stacks[i].python_leaf);
-    if (node == 0) node = own_code(stacks[i].behalf_leaf);
-    if (node == 0) continue;
-    code_of[i] = python_nodes[node].code;
-    by_code[code_of[i]] += by_stack[i];
-  }
+  for (size_t i = 0; i < stacks.size(); ++i)
+    if (code_of[i] != 0) by_code[code_of[i]] += by_stack[i];
   const size_t code = by_code.empty() ? 0 : IndexOfLargest(by_code);
   if (code == 0 || by_code[code].bytes < kWorthNaming * total) {
     const size_t stack = IndexOfLargest(by_stack);

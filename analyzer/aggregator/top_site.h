@@ -2,6 +2,7 @@
 // What one process held most, found before its stacks have names.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -22,5 +23,11 @@ std::optional<TopStack> FindTopStack(const std::vector<model::Stack>& stacks,
                                      const std::vector<model::LiveBlock>& live_blocks,
                                      const std::vector<model::PythonNode>& python_nodes,
                                      const std::vector<model::PythonCode>& python_code);
+
+// For each stack the innermost function of the application's own Python code, its own or of those
+// on whose behalf it worked: an index into `python_code`; 0: none.
+std::vector<uint32_t> OwnCodeOf(const std::vector<model::Stack>& stacks,
+                                const std::vector<model::PythonNode>& python_nodes,
+                                const std::vector<model::PythonCode>& python_code);
 
 }  // namespace heapecho::aggregator

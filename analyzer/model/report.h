@@ -78,6 +78,17 @@ struct TopSite {
   Estimate estimate;
 };
 
+// A site that only grew over the points of the history that list it.
+struct SteadySite {
+  Frame frame;
+  std::string cache;  // in words, where it is filled through one; empty: none that one could tell
+  uint64_t since_realtime_ns = 0;
+  double seconds = 0;            // from then to the last look
+  double before = 0, after = 0;  // bytes
+  double error = 0;              // of the rise, one standard error
+  size_t looks = 0;
+};
+
 // What a process's memory did from a moment to its end.
 struct GrowthWindow {
   uint64_t from_ns = 0;  // monotonic; 0: there is no such window
@@ -109,6 +120,7 @@ struct ProcessSummary {
   MomentShown moment;  // where an earlier moment was asked for
   MemoryAccount memory;             // at its last look, or at the moment that was asked for
   Estimate inherited;               // the part of live that was allocated before the fork
+  std::vector<SteadySite> growing;  // those that rose most first
   std::optional<TopSite> top_site;  // of what is live; none where nothing is
   Estimate
       counted_elsewhere;  // the part of inherited that a live profile counts at another process
