@@ -72,10 +72,13 @@ void Thinned(uint32_t slot, const live::Block& before, uint32_t interval, void*)
   StackWritten(before.stack);
 }
 
-void ThinIfNearlyFull() {
+// The live set is nearly full, or the stacks that it needs have no room for others.
+void ThinIfCrowded() {
   const uint32_t limit = g_state.live.capacity() / 4 * 3;
-  if (g_state.live.size() < limit || !g_state.live.TryStartThinning()) return;
-  while (g_state.live.size() >= limit) {
+  bool stacks_crowded = g_state.interner.TakeCrowded();
+  if ((g_state.live.size() < limit && !stacks_crowded) || !g_state.live.TryStartThinning()) return;
+  while (g_state.live.size() >= limit || stacks_crowded) {
+    stacks_crowded = false;
     const uint64_t interval = g_state.interval.load(kRelaxed) * 2;
     if (interval > sampler::kLargestInterval) break;
     // Raised first: what other threads sample meanwhile is thinned before it comes in.
@@ -145,7 +148,7 @@ __attribute__((noinline)) uint64_t Sample(ThreadState& thread, void* block, size
                                    .domain = static_cast<uint8_t>(domain),
                                    .reserved = 0,
                                    .check = 0});
-    ThinIfNearlyFull();
+    ThinIfCrowded();
     ReleaseMirroredCode();
   }
   ControlInterval(start);

@@ -64,7 +64,19 @@ bool Interner::Initialize(uint32_t stacks, uint32_t native_nodes, uint32_t pytho
   cache_mask_ = cached - 1;
   sink_ = sink;
   capacity_ = stacks;
-  used_.store(1, kRelaxed);  // the unknown stack
+  used_.store(1, kRelaxed);  // malloc's stack without frames
+  // What a domain has no stack for stays its own, so those of the others come before there can be too many.
+  for (size_t domain = 0; domain < wire::kDomains; ++domain) {
+    unknown_[domain].store(wire::kUnknownStack, kRelaxed);
+    if (domain == static_cast<size_t>(wire::Domain::kMalloc)) continue;
+    unknown_[domain].store(FindOrAddStack({.native_leaf = 0,
+                                           .python_leaf = 0,
+                                           .behalf_leaf = 0,
+                                           .flags = wire::kStackCut,
+                                           .domain = static_cast<uint8_t>(domain)},
+                                          0),
+                           kRelaxed);
+  }
   return true;
 }
 
@@ -99,7 +111,6 @@ uint32_t Interner::Intern(const Use& use, const CapturedStack& captured, wire::D
   const uint64_t known = cached.load(std::memory_order_acquire);
   if (((known ^ hash) >> 16) == 0 && (known & 0xffff) != 0) return known & 0xffff;
 
-  KeepUnknownStack(domain, now_ns);
   bool cut = !Insert(captured, &key);
   if (cut) key.flags |= wire::kStackCut;
   uint32_t stack = FindOrAddStack(key, now_ns);
@@ -121,18 +132,6 @@ uint32_t Interner::Intern(const Use& use, const CapturedStack& captured, wire::D
     cached.store((hash & ~uint64_t{0xffff}) | stack, std::memory_order_release);
   }
   return stack;
-}
-
-void Interner::KeepUnknownStack(wire::Domain domain, uint64_t now_ns) {
-  std::atomic<uint32_t>& unknown = unknown_[static_cast<size_t>(domain)];
-  if (domain == wire::Domain::kMalloc || unknown.load(kRelaxed) != wire::kUnknownStack) return;
-  unknown.store(FindOrAddStack({.native_leaf = 0,
-                                .python_leaf = 0,
-                                .behalf_leaf = 0,
-                                .flags = wire::kStackCut,
-                                .domain = static_cast<uint8_t>(domain)},
-                               now_ns),
-                kRelaxed);
 }
 
 // Brings the frames into the trees, from the outermost on. False when a tree was full: the leaves are then those of the
@@ -403,6 +402,25 @@ void Interner::Fold(const ProcessTotals& process, uint64_t now_ns) {
   RebuildStackIndex();
   for (uint32_t i = 0; i <= cache_mask_; ++i) cache_[i].store(0, kRelaxed);
   for (std::atomic<uint64_t>& cached : python_cache_) cached.store(0, kRelaxed);
+  crowded_.store(IsCrowded(), kRelaxed);
+}
+
+bool Interner::IsCrowded() const {
+  constexpr uint32_t kPart = 8;
+  uint32_t room = capacity_ - used(), foldable = 0;
+  for (uint32_t stack = 1; stack < used(); ++stack) {
+    if (stacks_[stack].domain.load(kRelaxed) == kFreeDomain) ++room;
+    foldable += HoldsNothing(stacks_[stack]) && !KeyOf(stack).IsEmpty();
+  }
+  const bool short_of_room = room < capacity_ / kPart || native_.free_nodes() < native_.capacity() / kPart ||
+                             python_.free_nodes() < python_.capacity() / kPart;
+  return short_of_room && foldable < used() / kPart;
+}
+
+bool Interner::TakeCrowded() {
+  if (!crowded_.load(kRelaxed) || !crowded_.exchange(false, kRelaxed)) return false;
+  folded_ns_.store(0, kRelaxed);
+  return true;
 }
 
 void Interner::FoldOne(uint32_t stack, const ProcessTotals& process, References& references, uint64_t now_ns) {

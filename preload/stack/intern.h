@@ -85,6 +85,10 @@ class Interner {
   // Call inside a Use, before Intern. `process` says what the current peak is.
   void FoldIfFull(const Use& use, const ProcessTotals& process, uint64_t now_ns);
 
+  // Whether folding made little room, since nearly all stacks hold something: what is live has to become less. True once
+  // for each such time, after which the tables may be folded again at once.
+  bool TakeCrowded();
+
   // In a forked child, before any other call: whoever was inside is not here.
   void AfterFork();
 
@@ -101,9 +105,7 @@ class Interner {
   Key KeyOf(uint32_t stack) const;
   bool Insert(const CapturedStack& captured, Key* key);
   void CutInnermost(Key* key) const;
-  // A domain's first stack that is not in the cache brings one without frames along, so that what it has no stack for
-  // later stays its own. Malloc's is kUnknownStack.
-  void KeepUnknownStack(wire::Domain domain, uint64_t now_ns);
+  bool IsCrowded() const;
   uint32_t FindStack(const Key& key) const;
   uint32_t FindOrAddStack(const Key& key, uint64_t now_ns);
   uint32_t ReserveStack();
@@ -124,12 +126,13 @@ class Interner {
   // Of InternPython: hash of the frames, its low 24 bits replaced by the node.
   static constexpr uint32_t kPythonCached = 64;
   std::atomic<uint64_t> python_cache_[kPythonCached];
-  std::atomic<uint32_t> unknown_[wire::kDomains];  // by domain: a stack without frames, kUnknownStack until there is one
+  std::atomic<uint32_t> unknown_[wire::kDomains];  // by domain: its stack without frames
   std::atomic<uint32_t> used_;
   std::atomic<uint64_t> free_list_;  // tag << 32 | stack; linked through native_leaf
   std::atomic<uint32_t> inside_;
   std::atomic<bool> folding_;
   std::atomic<uint64_t> folded_ns_;
+  std::atomic<bool> crowded_;
 };
 
 }  // namespace heapecho::stack

@@ -20,8 +20,8 @@ SOURCE = EXPORTER.read_text().splitlines()
 LINE = {step: next(number for number, line in enumerate(SOURCE, 1) if line.endswith(f"# {step}"))
         for step in ("reads", "converts", "serializes")}
 PYTHON = harness.BUILD / "python" / "bin" / "python"
-INTERVAL = 4096
-ROWS = 100_000
+INTERVAL = 16 << 10
+ROWS = 200_000
 CONNECTIONS = 120
 
 pytestmark = pytest.mark.skipif(not GUNICORN.exists(), reason=f"no gunicorn here: tools/setup test ({GUNICORN})")

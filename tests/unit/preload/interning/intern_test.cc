@@ -20,6 +20,9 @@ void IgnoreStack(uint32_t) {}
 // Frames of made-up code, where no module is: a location is then the address itself.
 using Addresses = std::vector<uintptr_t>;  // innermost first
 
+// Ids that every interner has from the beginning.
+constexpr uint32_t kUnknownStacks = wire::kDomains;
+
 uint32_t InternAddresses(Interner& interner, const Addresses& addresses, uint64_t now = 1,
                          wire::Domain domain = wire::Domain::kMalloc) {
   std::vector<NativeFrame> frames;
@@ -27,7 +30,7 @@ uint32_t InternAddresses(Interner& interner, const Addresses& addresses, uint64_
   Interner::Use use(interner);
   const CapturedStack captured = {
       .native = frames.data(),
-      .native_walk = {.count = static_cast<uint32_t>(frames.size()), .truncated = false, .broken = false},
+      .native_walk = {.count = static_cast<uint32_t>(frames.size()), .truncated = false, .broken = false, .interrupted = false},
       .python = nullptr,
       .python_walk = {},
       .code_id = nullptr};
@@ -99,7 +102,7 @@ uint32_t InternStack(Interner& interner, const Stack& stack, uint64_t now = 1) {
   Interner::Use use(interner);
   const CapturedStack captured = {
       .native = native.data(),
-      .native_walk = {.count = static_cast<uint32_t>(native.size()), .truncated = false, .broken = false},
+      .native_walk = {.count = static_cast<uint32_t>(native.size()), .truncated = false, .broken = false, .interrupted = false},
       .python = python.data(),
       .python_walk = {.count = static_cast<uint32_t>(python.size()), .truncated = false, .nonsense = false},
       .code_id = CodeOf,
@@ -348,7 +351,7 @@ TEST(Interner, SharesTheOuterFrames) {
 }
 
 TEST(Interner, CutsANewStackToACallerWithAnIdWhenItCannotFold) {
-  auto interner = Make(4, 10000);  // ids 1 to 3
+  auto interner = Make(kUnknownStacks + 3, 10000);
   const uint32_t caller = InternAddresses(*interner, {2, 1});
   InternAddresses(*interner, {3, 1});
   InternAddresses(*interner, {4, 1});
@@ -403,8 +406,33 @@ TEST(Interner, FoldsWhatIsLongUnusedAndLosesNoByte) {
   EXPECT_EQ(live.size(), 50u);
 }
 
+// A program that holds a little of everything used to have no stacks left for what came later.
+TEST(Interner, SaysOnceThatWhatIsLiveLeavesNoRoom) {
+  constexpr uint32_t kStacks = 64;
+  auto interner = Make(kUnknownStacks + kStacks, 4096);
+  ProcessTotals process = {};
+  const Worth worth = WorthOf(100, 4);
+  const auto fold = [&](uint64_t now) {
+    Interner::Use use(*interner);
+    interner->FoldIfFull(use, process, now);
+  };
+  std::vector<uint32_t> stacks;
+  for (uintptr_t i = 0; i < kStacks; ++i) {
+    stacks.push_back(InternAddresses(*interner, {0x1000 + i, 0x10}));
+    AddAllocation(process, interner->Totals(stacks.back()), worth, 1, 1);
+  }
+  EXPECT_FALSE(interner->TakeCrowded());
+  fold(1);
+  EXPECT_TRUE(interner->TakeCrowded());
+  EXPECT_FALSE(interner->TakeCrowded());
+  for (const uint32_t stack : stacks) AddFree(process, interner->Totals(stack), worth, false, 1);
+  fold(2);  // at once: less is live now
+  EXPECT_FALSE(interner->TakeCrowded());
+  EXPECT_NE(InternAddresses(*interner, {0x9000, 0x10}), wire::kUnknownStack);
+}
+
 TEST(Interner, DoesNotFoldWhileAnotherThreadIsInside) {
-  auto interner = Make(4, 1000);
+  auto interner = Make(kUnknownStacks + 3, 1000);
   ProcessTotals process = {};
   for (uintptr_t i = 1; i <= 3; ++i) InternAddresses(*interner, {i, 7});
   const uint64_t folded = CounterOf(base::Counter::k_stacks_folded);
