@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // instructions KIND COUNT: makes COUNT unsampled pairs of KIND inside the function Counted, whose
 // instructions callgrind counts; see bench/README.md.
+#include <sys/mman.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -58,6 +60,15 @@ void Realloc(long count) {
   }
 }
 
+// The kernel's part is not counted.
+void MmapMunmap(long count) {
+  for (long i = 0; i < count; ++i) {
+    void* page = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    Keep(page);
+    munmap(page, 4096);
+  }
+}
+
 struct Kind {
   const char* name;
   void (*pairs)(long);
@@ -66,7 +77,8 @@ constexpr Kind kKinds[] = {{"malloc_free", MallocFree},
                            {"new_delete", NewDelete},
                            {"new_sized_delete", NewSizedDelete},
                            {"calloc_free", CallocFree},
-                           {"realloc", Realloc}};
+                           {"realloc", Realloc},
+                           {"mmap_munmap", MmapMunmap}};
 
 }  // namespace
 

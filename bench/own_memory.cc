@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// own_memory BLOCKS THREADS: keeps BLOCKS blocks from as many stacks and some blocks in each of
-// THREADS further threads, then prints what memory the process has, as a line of JSON; see
+// own_memory BLOCKS STACKS THREADS RANGES: keeps BLOCKS blocks from as many stacks, frees one from each of
+// STACKS, maps RANGES pages that it never touches and has some blocks in each of THREADS further threads, then prints what memory the process has, as a line of JSON; see
 // bench/README.md.
+#include <sys/mman.h>
+
 #include <barrier>
 #include <cstddef>
 #include <cstdint>
@@ -28,6 +30,13 @@ void FreeOneBlock(void*) {
   std::free(block);
 }
 
+void MapPages(size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    void* volatile page = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    static_cast<void>(page);
+  }
+}
+
 // From `count` stacks, each time the same ones.
 void AtStacks(size_t count, void (*leaf)(void*)) {
   for (size_t i = 0; i < count; ++i) heapecho::bench::CallAtDepth(kFrames, i, leaf, nullptr);
@@ -51,13 +60,14 @@ long Status(const char* key) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: own_memory BLOCKS STACKS THREADS\n");
+  if (argc != 5) {
+    std::fprintf(stderr, "usage: own_memory BLOCKS STACKS THREADS RANGES\n");
     return 2;
   }
   const size_t blocks = std::strtoul(argv[1], nullptr, 10);
   const size_t stacks = std::strtoul(argv[2], nullptr, 10);
   const size_t threads = std::strtoul(argv[3], nullptr, 10);
+  MapPages(std::strtoul(argv[4], nullptr, 10));
   AtStacks(blocks, KeepOneBlock);
   AtStacks(stacks, FreeOneBlock);
   std::barrier measured(static_cast<std::ptrdiff_t>(threads) + 1);

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from driver import callgrind, environment, figures
 
-KINDS = ("malloc_free", "new_delete", "new_sized_delete", "calloc_free", "realloc")
+# Pairs that end in the kernel have a budget of their own.
+_MAPPING = "mmap_munmap"
+KINDS = ("malloc_free", "new_delete", "new_sized_delete", "calloc_free", "realloc", _MAPPING)
 
 # Few enough that none of them is sampled (about 6 in 100,000 runs), and exact all the same: what a run
 # costs beside its pairs is the same in each variant.
@@ -20,7 +22,7 @@ def measure(
     kinds: Sequence[str],
     parent: pathlib.Path | None,
 ) -> list[figures.Figure]:
-    """Figures instructions.KIND.ALLOCATOR.heapecho_over_shim: instructions a pair more than the shim's.
+    """Figures instructions.KIND.ALLOCATOR.heapecho_over_shim, mapping. for mmap: instructions a pair more than the shim's.
 
     The pairs run beside a live set that holds sampled blocks, none of them theirs.
 
@@ -41,7 +43,7 @@ def measure(
             more = counts[environment.HEAPECHO] - counts[environment.SHIM]
             found.append(
                 figures.over_rounds(
-                    f"instructions.{kind}.{allocator}.heapecho_over_shim",
+                    f"{'mapping' if kind == _MAPPING else 'instructions'}.{kind}.{allocator}.heapecho_over_shim",
                     "instructions",
                     [more],
                     {variant: count for variant, count in counts.items()},

@@ -11,8 +11,10 @@ from driver import environment, figures
 _BLOCKS = 20_000
 # More stacks than the tables hold.
 _STACKS = 1_000_000
-# Arguments of the program by what is measured: blocks, stacks, threads.
-_LOADS = {"process": (_BLOCKS, 0, 1), "threads": (_BLOCKS, 0, 65), "full": (_BLOCKS, _STACKS, 1)}
+# More mapped ranges than their table holds.
+_RANGES = 2_000
+# Arguments of the program by what is measured: blocks, stacks, threads, ranges.
+_LOADS = {"process": (_BLOCKS, 0, 1, 0), "threads": (_BLOCKS, 0, 65, 0), "full": (_BLOCKS, _STACKS, 1, _RANGES)}
 
 
 def measure(
@@ -60,7 +62,7 @@ def _memory(
     build: environment.Build,
     program: pathlib.Path,
     variant: str,
-    load: tuple[int, int, int],
+    load: tuple[int, int, int, int],
     parent: pathlib.Path | None,
 ) -> dict[str, int]:
     with environment.recordings_directory(parent) as recordings:

@@ -30,6 +30,7 @@ TEST_P(LayoutOfBudget, HasRoomForItsTables) {
   EXPECT_GE(layout.Find(SectionKind::kNativeNodes).size, layout.native_nodes * sizeof(wire::NodeRecord));
   EXPECT_GE(layout.Find(SectionKind::kLive).size, layout.live * sizeof(wire::LiveRecord));
   EXPECT_GE(layout.Find(SectionKind::kThreads).size, layout.threads * sizeof(wire::ThreadRecord));
+  EXPECT_GE(layout.Find(SectionKind::kRanges).size, layout.ranges * sizeof(wire::RangeRecord));
   EXPECT_LT(layout.threads, UINT16_MAX);  // hook/thread_state.h
   EXPECT_EQ(layout.live & (layout.live - 1), 0u);
   EXPECT_LE(layout.live, 32768u);
