@@ -63,6 +63,14 @@ model::Retained RetainedAt(const model::HistoryPoint& point) {
   return retained;
 }
 
+double FilePages(const model::Recording& recording) {
+  double bytes = 0;
+  for (const model::Range& range : recording.ranges) {
+    if (range.kind == model::Range::Kind::kFile) bytes += range.weight * Bytes(range.counted);
+  }
+  return bytes;
+}
+
 // What is heapecho's: its tables, its file, the library. Before it looked itself, its file.
 void SetOwn(const model::Recording& recording, const model::HistoryPoint& point, double displaced,
             model::MemoryAccount* account) {
@@ -101,6 +109,9 @@ model::MemoryAccount AccountOf(const model::Recording& recording,
   };
   for (const Domain domain : {Domain::kMalloc, Domain::kPython})
     account.overhead += end.overhead[static_cast<size_t>(domain)] * scale(domain);
+  // Pages of mapped files are live at their sites, and here what the kernel can drop.
+  auto& mapped = account.live[static_cast<size_t>(Domain::kMmap)];
+  mapped = NotBelowZero(mapped - FilePages(recording) * scale(Domain::kMmap));
   SetOwn(recording, point, end.displaced * scale(Domain::kPython), &account);
   return account;
 }

@@ -98,9 +98,9 @@ uint64_t* SumOf(const Range& range, Bytes& sums) {
   }
 }
 
+// In the totals of the domain mmap; of a measured one only what has pages is.
 bool IsLiveMapping(const Range& range) {
-  return range.domain == static_cast<uint8_t>(wire::Domain::kMmap) &&
-         (range.flags & (pools::kRangeReserve | pools::kRangeMeasured)) == 0;
+  return range.domain == static_cast<uint8_t>(wire::Domain::kMmap) && range.weight != 0;
 }
 
 // Adds what is present of a range, from `at` on. Gives how far it came.
@@ -109,8 +109,10 @@ uintptr_t AddRange(const Range& range, uintptr_t at, char* buffer, PagemapReader
   Bytes& sums = g_round.sums;
   uintptr_t reached = range.end();
   const bool is_private = range.kind == RangeKind::kAnonymous || range.kind == RangeKind::kBrkHeap;
+  const bool is_live = IsLiveMapping(range);
+  const bool is_whole = (range.flags & pools::kRangeMeasured) == 0;
   if (range.kind == RangeKind::kOwn || range.kind == RangeKind::kFile ||
-      (range.kind == RangeKind::kShared && IsLiveMapping(range))) {
+      (range.kind == RangeKind::kShared && is_live)) {
     Residency pages = {};
     if (!pagemap.Read(at, range.end(), deadline, &pages)) return range.end();
     reached = pages.next;
@@ -121,11 +123,11 @@ uintptr_t AddRange(const Range& range, uintptr_t at, char* buffer, PagemapReader
       sums.file_private += pages.present_private;
     } else {
       sums.shared_live += pages.present;
-      sums.untouched += reached - at - pages.present - pages.swapped;
+      if (is_whole) sums.untouched += reached - at - pages.present - pages.swapped;
     }
   } else if (uint64_t* const sum = SumOf(range, sums)) {
     *sum += PresentPrivate(buffer, at, range.end(), deadline, &reached);
-  } else if (is_private && IsLiveMapping(range)) {
+  } else if (is_private && is_live && is_whole) {
     sums.untouched += Untouched(buffer, pagemap, at, range.end(), deadline, &reached);
   }
   return reached;

@@ -8,8 +8,8 @@
 // grew would stand for ranges that did not grow, and one that was not sampled when it was small would never be seen. Where it
 // only shrinks, the rest keeps its stack.
 //
-// Address space that is mapped without access or without reserving memory for it, and what the program has given pages
-// of back from, is used page by page: counted is what had pages when somebody looked.
+// A file, address space that is mapped without access or without reserving memory for it, and what the program has given
+// pages of back from, is used page by page: counted is what had pages when somebody looked.
 #pragma once
 
 #include <cstdint>

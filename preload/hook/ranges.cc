@@ -191,7 +191,11 @@ Range Describe(const Mapping& mapping) {
   range.domain = pools::kNobodysDomain;
   range.flags = pools::kRangeSeen;
   range.thread = t_state.thread_id;
-  if (range.kind == RangeKind::kFile) return range;
+  if (range.kind == RangeKind::kFile) {
+    range.domain = static_cast<uint8_t>(wire::Domain::kMmap);
+    range.flags |= pools::kRangeMeasured;
+    return range;
+  }
   range.domain = OwnerOf(mapping.caller);
   if (range.domain != pools::kNobodysDomain) {
     range.flags |= pools::kRangeReserve;

@@ -182,7 +182,13 @@ bool RangeTable::Move(uintptr_t start, uint64_t length, const Range& given) {
     range.kind = before.kind;
     range.domain = before.domain;
     range.flags = before.flags;
-    if (before.weight == 0 && (before.kind == RangeKind::kFile || (before.flags & kRangeReserve) != 0)) TakeOut(&range);
+    if ((before.flags & kRangeReserve) != 0) {
+      TakeOut(&range);
+    } else if (IsMeasured(before) && range.weight != 0) {
+      const uint64_t kept = before.counted < range.counted ? before.counted : range.counted;
+      Take(range, range.counted - kept, 0);
+      range.counted = kept;
+    }
   }
   const bool whole = Remove(start, start + length);
   return Insert(range) && whole;

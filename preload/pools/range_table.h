@@ -30,7 +30,7 @@ enum class RangeKind : uint8_t {
 enum RangeFlags : uint16_t {
   kRangeSeen = 1,      // the program's call was seen; else /proc/self/maps told
   kRangeReserve = 2,   // raw material of `domain`, which counts what it makes of it
-  kRangeMeasured = 4,  // address space that is used page by page: `counted` is what had pages when it was looked at
+  kRangeMeasured = 4,  // a file, or address space that is used page by page: `counted` had pages when it was looked at
 };
 
 inline constexpr uint8_t kNobodysDomain = 0xff;
@@ -77,9 +77,9 @@ class RangeTable {
   // Takes whatever lies within out. False when a piece of what it was to leave found no room.
   bool Remove(uintptr_t start, uintptr_t end);
 
-  // Moves the range at `start` to `range`, with the attributes of `range` but with kind, domain and the flags of what was
-  // at `start`, if that was seen; as Insert() otherwise. What `range` weighs is taken off again where the kind
-  // is in nobody's totals.
+  // Moves the range at `start` to `range`, with the attributes of `range` but with kind, domain and flags of what was at
+  // `start`, if that was seen; as Insert() otherwise. Of what `range` has counted that is taken off again which does
+  // not count there: raw material, or pages that a measured range has not got.
   bool Move(uintptr_t start, uint64_t length, const Range& range);
 
   // Every range whose caller lies within `start` and `end`, private and anonymous, is reserve of `domain`.

@@ -175,6 +175,37 @@ def test_what_python_maps_stands_at_its_line_to_the_byte(directory):
     assert not [mapped for mapped in ranges if mapped.domain == PYTHON and mapped.weight]
 
 
+FILE_MAP = """
+import mmap, os, sys
+path = sys.argv[1]
+with open(path, "wb") as file:
+    file.truncate(64 << 20)
+def site_file():
+    with open(path, "r+b") as file:
+        return mmap.mmap(file.fileno(), 64 << 20)
+held = site_file()
+for page in range(0, 5 << 20, 4096):
+    held[page] = 1
+with open(sys.argv[2], "w") as copy:
+    copy.write(open("/proc/self/smaps").read())
+os._exit(0)
+"""
+
+
+def test_a_mapped_file_counts_for_the_pages_that_it_has(directory, tmp_path):
+    environment = harness.recording_environment(directory, 64 << 10)
+    done = harness.execute([sys.executable, "-c", FILE_MAP, tmp_path / "file", directory / "smaps"], environment)
+    assert done.returncode == 0, done.stderr
+    path = harness.only_recording(directory)
+    mapped, = (mapped for mapped in wire.Recording(path).ranges if mapped.length == 64 * MIB)
+    if mapped.kind == SHARED:  # a file of tmpfs is memory, all of it
+        assert harness.estimates(path)["site_file"].bytes == 64 * MIB
+        return
+    present = Smaps(directory / "smaps").resident(mapped.start, mapped.start + mapped.length)
+    assert 5 * MIB <= present <= 6 * MIB  # the kernel maps a few pages around
+    assert harness.estimates(path)["site_file"].bytes == present
+
+
 def test_off_nothing_that_is_mapped_is_recorded(directory):
     path = run_python(directory, PYTHON_MAPS, HEAPECHO_MMAP="off")
     assert wire.Recording(path).ranges == []

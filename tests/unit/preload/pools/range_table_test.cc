@@ -148,10 +148,23 @@ TEST_F(RangeTableTest, AMoveKeepsTheKindAndTakesTheNewTotals) {
   EXPECT_EQ(told_.bytes[2], 8 * kPage);
 }
 
-TEST_F(RangeTableTest, AMovedFileStaysOutOfTheTotals) {
-  Range file = Seen(0, 4, 0);
+TEST_F(RangeTableTest, AMovedFileCountsThePagesThatItHad) {
+  Range file = Seen(0, 4, 1);
   file.kind = RangeKind::kFile;
+  file.flags |= kRangeMeasured;
+  file.counted = 3 * kPage;
   Insert(file);
+  const Range moved = Seen(100, 8, 2);
+  told_.bytes[2] += static_cast<int64_t>(moved.counted);
+  table_.Move(kBase, 4 * kPage, moved);
+  EXPECT_EQ(told_.bytes[1], 0);
+  EXPECT_EQ(told_.bytes[2], 3 * kPage);
+}
+
+TEST_F(RangeTableTest, MovedRawMaterialStaysOutOfTheTotals) {
+  Range reserve = Seen(0, 4, 0);
+  reserve.flags |= kRangeReserve;
+  Insert(reserve);
   const Range moved = Seen(100, 8, 2);
   told_.bytes[2] += static_cast<int64_t>(moved.counted);
   told_.objects[2] += moved.objects;
