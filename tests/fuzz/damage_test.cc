@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -54,6 +56,30 @@ TEST(DamagedRecording, OfAHistoryWithFlippedBitsGivesARecordingOrAClearError) {
     ASSERT_EQ(exerciser.Run(bytes), "") << "seed " << seed;
   }
   EXPECT_GT(exerciser.different(), rounds / 4);
+}
+
+// Any words at all, in records whose check is right: a hostile file has those.
+TEST(DamagedRecording, WithNonsenseForRangesGivesARecordingOrAClearError) {
+  const uint64_t rounds = Rounds();
+  Exerciser exerciser;
+  for (uint64_t seed = 0; seed < rounds; ++seed) {
+    std::mt19937_64 random(seed);
+    std::string bytes;
+    constexpr uint64_t kRecords = 16;
+    for (uint64_t slot = 0; slot < kRecords; ++slot) {
+      uint64_t words[sizeof(wire::RangeRecord) / 8];
+      for (uint64_t& word : words) word = random() >> random() % 64;
+      wire::RangeRecord record;
+      std::memcpy(&record, words, sizeof record);
+      if (random() % 2 == 0) record.weight |= wire::kFixedPointOne;
+      record.check = wire::CheckOf(record, slot);
+      bytes.append(reinterpret_cast<const char*>(&record), sizeof record);
+    }
+    RecordingBuilder builder = SmallRecording();
+    builder.AddSection(static_cast<uint32_t>(wire::SectionKind::kRanges), sizeof(wire::RangeRecord),
+                       bytes, kRecords);
+    ASSERT_EQ(exerciser.Run(builder.Build()), "") << "seed " << seed;
+  }
 }
 
 TEST(DamagedRecording, CutAtAnyByteGivesARecordingOrAClearError) {

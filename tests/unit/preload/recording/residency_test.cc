@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/recording/residency.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 
 namespace heapecho::recording {
@@ -59,6 +62,51 @@ TEST_F(PagemapReaderTest, FindsNothingInAddressSpaceThatIsOnlyReserved) {
   Residency residency = {};
   ASSERT_TRUE(reader.Read(start(), start() + kPages * kPage, UINT64_MAX, &residency));
   EXPECT_EQ(residency.present, 0u);
+}
+
+// Of every range of this process, after some were cut, moved and given back. Read first, then gone through without an
+// allocation, so that nothing is touched meanwhile but a page of the stack.
+TEST_F(PagemapReaderTest, AgreesWithSmapsWithinAPageForEveryRange) {
+  for (size_t page = 0; page < kPages; page += 3) Touch(page);
+  munmap(memory_ + 1000 * kPage, 100 * kPage);
+  madvise(memory_ + 2000 * kPage, 500 * kPage, MADV_DONTNEED);
+  void* const shared =
+      mmap(nullptr, 600 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  std::memset(shared, 1, 300 * kPage);
+  void* const moved = mremap(memory_ + 3000 * kPage, 400 * kPage, 900 * kPage, MREMAP_MAYMOVE);
+  std::memset(moved, 1, 700 * kPage);
+
+  static char text[1 << 20];
+  std::memset(text, 1, sizeof text);
+  PagemapReader reader(buffer_);
+  size_t ranges = 0, wrong = 0;
+  for (int round = 0; round < 2; ++round) {  // the first one brings the code in
+    const int file = open("/proc/self/smaps", O_RDONLY);
+    size_t length = 0;
+    for (ssize_t got; (got = read(file, text + length, sizeof text - 1 - length)) > 0;) length += static_cast<size_t>(got);
+    close(file);
+    text[length] = '\0';
+    ASSERT_LT(length, sizeof text - 1);
+    uintptr_t start = 0, end = 0;
+    ranges = wrong = 0;
+    for (const char* line = text; *line != '\0'; line = std::strchr(line, '\n') + 1) {
+      unsigned long low, high, resident;
+      if (std::sscanf(line, "%lx-%lx ", &low, &high) == 2) {
+        start = low;
+        end = high;
+      } else if (std::sscanf(line, "Rss: %lu", &resident) == 1 && end < uintptr_t{1} << 47) {
+        Residency residency = {};
+        ASSERT_TRUE(reader.Read(start, end, UINT64_MAX, &residency));
+        const auto difference = static_cast<int64_t>(residency.present) - static_cast<int64_t>(resident << 10);
+        wrong += difference > static_cast<int64_t>(kPage) || -difference > static_cast<int64_t>(kPage);
+        ++ranges;
+      }
+    }
+  }
+  EXPECT_GT(ranges, 10u);
+  EXPECT_EQ(wrong, 0u);
+  munmap(shared, 600 * kPage);
+  munmap(moved, 900 * kPage);
 }
 
 }  // namespace
