@@ -20,8 +20,6 @@ using pools::Range;
 using pools::RangeKind;
 using stack::MapsLine;
 
-constexpr uint64_t kPauseNs = 10 * kSecond;
-constexpr uint64_t kTimePerLook = 1000;
 constexpr uint32_t kMostLines = 1 << 16;  // the kernel allows no more by default
 constexpr uintptr_t kEndOfUserSpace = uintptr_t{1} << 47;
 
@@ -29,8 +27,45 @@ constexpr uintptr_t kEndOfUserSpace = uintptr_t{1} << 47;
 constexpr uintptr_t kArena = 64 << 20;
 constexpr size_t kLargestGuard = 64 << 10;
 
-constinit std::atomic<uint64_t> g_looked_ns = 0;
-constinit std::atomic<uint64_t> g_cost_ns = 0;
+// When it was looked last, and what that cost: the next time is so many times that away, and a pause at least.
+class Pace {
+ public:
+  constexpr Pace(uint64_t pause_ns, uint64_t time_per_look) : pause_ns_(pause_ns), time_per_look_(time_per_look) {}
+  bool IsDue(uint64_t now, bool is_last) const {
+    const uint64_t last = looked_ns_.load(kRelaxed);
+    const uint64_t passed = now > last ? now - last : 0;
+    return is_last || last == 0 || (passed >= pause_ns_ && passed >= cost_ns_.load(kRelaxed) * time_per_look_);
+  }
+  void Looked(uint64_t now, uint64_t cost_ns) {
+    looked_ns_.store(now, kRelaxed);
+    cost_ns_.store(cost_ns, kRelaxed);
+  }
+  void ForgetLast() { looked_ns_.store(0, kRelaxed); }
+
+ private:
+  const uint64_t pause_ns_, time_per_look_;
+  std::atomic<uint64_t> looked_ns_ = 0, cost_ns_ = 0;
+};
+constinit Pace g_maps{10 * kSecond, 1000};
+constinit Pace g_pages{kSecond, 10000};
+
+// One of them, while it lasts: CPU time, for its pace and among the library's own.
+class Look {
+ public:
+  Look(Pace& pace, uint64_t now) : pace_(pace), now_(now), start_(recording::ClockNs(CLOCK_THREAD_CPUTIME_ID)) {}
+  ~Look() {
+    const uint64_t cost = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start_;
+    pace_.Looked(now_, cost);
+    g_state.own_ns.fetch_add(cost, kRelaxed);
+    g_state.controlled_own_ns.fetch_add(cost, kRelaxed);
+  }
+  Look(const Look&) = delete;
+  Look& operator=(const Look&) = delete;
+
+ private:
+  Pace& pace_;
+  const uint64_t now_, start_;
+};
 
 bool StartsWith(const MapsLine& line, const char* prefix) {
   const size_t length = strlen(prefix);
@@ -191,31 +226,29 @@ void Measure(char* buffer, uint64_t now) {
 }  // namespace
 
 void LookAtRangesIfDue(uint64_t now, bool is_last) {
-  const uint64_t last = g_looked_ns.load(kRelaxed);
-  const uint64_t pause = g_cost_ns.load(kRelaxed) * kTimePerLook;
-  if (!is_last && last != 0 && (now - last < kPauseNs || now - last < pause)) return;
-  PassOverStuckChange();
-  const uint64_t start = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
-  void* const buffer = base::MapPrivate(stack::MapsReader::kBufferSize, "heapecho maps");
+  const bool maps = g_maps.IsDue(now, is_last), pages = g_pages.IsDue(now, is_last);
+  if (!maps && !pages) return;
+  static_assert(recording::PagemapReader::kBufferSize <= stack::MapsReader::kBufferSize);
+  auto* const buffer = static_cast<char*>(base::MapPrivate(stack::MapsReader::kBufferSize, "heapecho maps"));
   if (buffer == nullptr) return;
-  {
+  if (maps) {
+    PassOverStuckChange();
     RangesForOneself ranges;
     if (ranges) {
-      Read(static_cast<char*>(buffer), now, ranges.table());
-      g_looked_ns.store(now, kRelaxed);
+      const Look look(g_maps, now);
+      Read(buffer, now, ranges.table());
     }
   }
-  static_assert(recording::PagemapReader::kBufferSize <= stack::MapsReader::kBufferSize);
-  Measure(static_cast<char*>(buffer), Now());
+  if (pages) {
+    const Look look(g_pages, now);
+    Measure(buffer, Now());
+  }
   base::Unmap(buffer, stack::MapsReader::kBufferSize);
-  const uint64_t cost = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start;
-  g_cost_ns.store(cost, kRelaxed);
-  g_state.own_ns.fetch_add(cost, kRelaxed);
-  g_state.controlled_own_ns.fetch_add(cost, kRelaxed);
 }
 
 void RangeLookAfterFork() {
-  g_looked_ns.store(0, kRelaxed);
+  g_maps.ForgetLast();
+  g_pages.ForgetLast();
   g_cursor = {};
 }
 

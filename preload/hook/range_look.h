@@ -8,7 +8,8 @@
 namespace heapecho::hook {
 
 // Reads it where the last time is at least ten seconds and a thousand times its own time ago, and when the process exits
-// (`is_last`). No lock: where another
+// (`is_last`); and counts the pages of ranges that are used page by page, a millisecond at a time, where that is a second and
+// ten thousand times its time ago. No lock: where another
 // thread has the table it is left out until next time. Allocates nothing, errno stays. Its time is added to own_ns.
 void LookAtRangesIfDue(uint64_t now, bool is_last);
 

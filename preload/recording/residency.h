@@ -31,6 +31,9 @@ class PagemapReader {
   bool Read(uintptr_t start, uintptr_t end, uint64_t deadline_ns, Residency* residency);
 
  private:
+  // A part of a large range at once; false where the kernel is too old for it.
+  bool Scan(uintptr_t end, Residency* residency);
+
   char* const buffer_;
   int fd_;
 };

@@ -64,6 +64,29 @@ TEST_F(PagemapReaderTest, FindsNothingInAddressSpaceThatIsOnlyReserved) {
   EXPECT_EQ(residency.present, 0u);
 }
 
+// Of address space in which hardly anything was touched, private and shared.
+TEST_F(PagemapReaderTest, CountsTheFewPagesOfAnImmenseRange) {
+  constexpr size_t kSpace = size_t{8} << 30;
+  for (const int sharing : {MAP_PRIVATE, MAP_SHARED}) {
+    void* const space =
+        mmap(nullptr, kSpace, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ASSERT_NE(space, MAP_FAILED);
+    madvise(space, kSpace, MADV_NOHUGEPAGE);
+    const auto start = reinterpret_cast<uintptr_t>(space);
+    for (const size_t page : {size_t{0}, size_t{1}, size_t{3}, kSpace / kPage / 2, kSpace / kPage - 1}) {
+      static_cast<volatile char*>(space)[page * kPage] = 1;
+    }
+    PagemapReader reader(buffer_);
+    Residency residency = {};
+    ASSERT_TRUE(reader.Read(start, start + kSpace, UINT64_MAX, &residency));
+    EXPECT_EQ(residency.present, 5 * kPage);
+    EXPECT_EQ(residency.present_private, sharing == MAP_PRIVATE ? 5 * kPage : 0);
+    EXPECT_EQ(residency.swapped, 0u);
+    EXPECT_EQ(residency.next, start + kSpace);
+    munmap(space, kSpace);
+  }
+}
+
 // Of every range of this process, after some were cut, moved and given back. Read first, then gone through without an
 // allocation, so that nothing is touched meanwhile but a page of the stack.
 TEST_F(PagemapReaderTest, AgreesWithSmapsWithinAPageForEveryRange) {
