@@ -32,7 +32,8 @@ def test_many_processes_of_two_hosts_share_a_directory(directory, capsys):
     if len(places) == 1:
         with capsys.disabled():
             print("\nNote: no second host name can be had here: all processes are of one host")
-    environment = harness.recording_environment(directory, 1, HEAPECHO_BUDGET="4MiB", HEAPECHO_KEEP="64GiB",
+    # A budget whose live set has room for what all threads of a process hold: nothing is thinned, sums are exact.
+    environment = harness.recording_environment(directory, 1, HEAPECHO_BUDGET="16MiB", HEAPECHO_KEEP="64GiB",
                                                 HEAPECHO_ONLY="crowd")
     running = [subprocess.Popen([*places[i % len(places)], harness.program("crowd"), str(FORKS), str(THREADS)],
                                 env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -51,7 +52,7 @@ def test_many_processes_of_two_hosts_share_a_directory(directory, capsys):
     files = harness.recordings(directory)
     assert not list(directory.glob("*.new")), "each that was begun is done"
     assert len(files) == len(said), "a recording each, none lost and none too many"
-    heads = {path: wire.Recording(path).header for path in files}
+    heads = {path: wire.read_header(path) for path in files}
     assert len({head.id for head in heads.values()}) == len(files), "no two of one id"
     assert sorted(head.pid for head in heads.values()) == sorted(line["pid"] for line in said)
     ends = Counter((head.process_end, head.exit_status) for head in heads.values())
@@ -71,3 +72,24 @@ def test_many_processes_of_two_hosts_share_a_directory(directory, capsys):
     groups = [group for group in parsed["workers"] if "parent_id" in group]  # the others are those that were started
     assert sum(len(group["generations"]) for group in groups) == AT_ONCE * FORKS
     assert not any(group["restart_loop"] for group in groups)
+
+
+def test_many_writers_at_once_keep_their_directory_within_its_bytes(directory):
+    """Each makes room for itself, beside others that do the same."""
+    at_once, keep = 8, 16 << 20
+    environment = harness.recording_environment(directory, 1, HEAPECHO_BUDGET="4MiB", HEAPECHO_KEEP=str(keep))
+    running = [subprocess.Popen([harness.program("crowd"), "15", "2"], env=environment, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(at_once)]
+    began = 0
+    for process in running:
+        out, err = process.communicate(timeout=harness.DEADLINE_S)
+        assert (process.returncode, err) == (0, b""), err
+        began += len(harness.json_lines(out))
+    files = harness.recordings(directory)
+    sizes = [path.stat().st_blocks * 512 for path in files]
+    assert began == at_once * 16 and len(files) < began, "there was more than it may hold"
+    # All that begin at one moment see the same room.
+    assert sum(sizes) <= keep + at_once * max(sizes)
+    parsed = harness.report(directory)
+    assert len(parsed["recordings"]) == len(files)
+    assert all(row["drops"]["children_not_recorded"] == 0 for row in parsed["recordings"]), "somebody always may go"

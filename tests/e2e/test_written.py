@@ -118,11 +118,7 @@ go_on()
 
 def written_until(path: Path, moment_ns: int, process: subprocess.Popen) -> None:
     """Waits until what the process did up to `moment_ns` is in its file."""
-    def last_event_ns() -> int:
-        with open(path, "rb") as file:
-            return wire.Header._make(wire.HEADER.unpack(file.read(wire.HEADER.size))).last_event_ns
-
-    while last_event_ns() < moment_ns:
+    while wire.read_header(path).last_event_ns < moment_ns:
         assert process.poll() is None
         time.sleep(0.01)  # leaves the file system to the process
 

@@ -57,6 +57,14 @@ def check_words(data: bytes, seed: int) -> int:
     return value or 1
 
 
+def read_header(path: Path) -> Header:
+    """The header alone, of a file that may be written to meanwhile."""
+    with open(path, "rb") as file:
+        head = Header._make(HEADER.unpack(file.read(HEADER.size)))
+    assert head.magic == MAGIC and head.version == VERSION, path
+    return head
+
+
 class Recording:
     """What one file says. `torn_*` count records that were being written; `stale_events` are whole ones of an
     earlier round of their block; `broken_*` are neither, which no kill explains."""

@@ -118,22 +118,22 @@ TEST_F(PageWriterTest, ABytesChangeIsItsPagesAcrossTheirBorderToo) {
 }
 
 TEST_F(PageWriterTest, TheFirstPageComesLastInARound) {
-  constexpr size_t kPages = 16000;
+  constexpr size_t kPages = 4000;
   Attach(kPages);
   for (size_t page = 0; page < kPages; ++page) Store(page, 'n');
+  const auto first_byte = [&] {
+    std::ifstream file(path_, std::ios::binary);
+    return static_cast<char>(file.get());
+  };
   bool finished = false;
   uint64_t now = 1;
-  for (int i = 0; !finished; ++i) {
-    ASSERT_LT(i, 100000) << "each call gets on";
+  for (size_t i = 0; !finished; ++i) {
+    ASSERT_LT(i, kPages) << "each call gets on";
     // Far enough on for the next part.
     ASSERT_EQ(writer_->WriteDue(path_.c_str(), now += kLongNs, &finished), 0);
-    const std::string file = File();
-    if (!finished) {
-      EXPECT_EQ(Page(file, 0), std::string(kPage, '\0'));
-    } else {
-      EXPECT_EQ(file, std::string(bytes_, 'n'));
-    }
+    EXPECT_EQ(first_byte(), finished ? 'n' : '\0');
   }
+  EXPECT_EQ(File(), std::string(bytes_, 'n'));
 }
 
 TEST_F(PageWriterTest, BetweenRoundsThereIsAPause) {
@@ -152,7 +152,7 @@ TEST_F(PageWriterTest, BetweenRoundsThereIsAPause) {
 
 TEST_F(PageWriterTest, WhatIsStoredWhileItIsWrittenIsWrittenAgain) {
   constexpr size_t kPages = 64;
-  constexpr uint64_t kStores = 100000;
+  constexpr uint64_t kStores = 20000;
   Attach(kPages);
   std::vector<std::thread> threads;
   std::atomic<int> running = 3;
