@@ -77,9 +77,8 @@ void ReadRanges(Source& source, const Part& part, model::Recording& recording,
     }
     ranges.push_back(ToRange(record));
   });
-  std::stable_sort(
-      ranges.begin(), ranges.end(),
-      [](const model::Range& a, const model::Range& b) { return a.start < b.start; });
+  std::stable_sort(ranges.begin(), ranges.end(),
+                   [](const model::Range& a, const model::Range& b) { return a.start < b.start; });
   const bool forked = !recording.parent_id.IsZero();
   uint64_t end = 0;
   for (const model::Range& range : ranges) {

@@ -9,7 +9,8 @@
 
 namespace heapecho::hook {
 
-__attribute__((noinline)) Capture::Capture(ThreadState& thread) : thread_(thread), scratch_(g_state.scratch.Take()) {
+__attribute__((noinline)) Capture::Capture(ThreadState& thread)
+    : thread_(thread), scratch_(g_state.scratch.Take()) {
   if (scratch_ == nullptr) {
     HEAPECHO_COUNT(no_scratch_buffer);
     return;
@@ -26,7 +27,8 @@ __attribute__((noinline)) Capture::Capture(ThreadState& thread) : thread_(thread
   stack::NativeFrame* const native = scratch_->native + own;
   walk.count = static_cast<uint32_t>(stack::RemoveOwnFrames(native, walk.count - own));
   native_ = native;
-  python_walk_ = g_state.python.Walk(own > 0 ? native[-1].cfa : registers.sp, native, walk, scratch_->python);
+  python_walk_ =
+      g_state.python.Walk(own > 0 ? native[-1].cfa : registers.sp, native, walk, scratch_->python);
   if (python_walk_.truncated) HEAPECHO_COUNT(python_truncated);
   if (python_walk_.count > 0) {
     const auto of_greenlet = static_cast<uint32_t>(stack::FramesOfGreenlet(native, walk.count));

@@ -9,8 +9,9 @@
 
 namespace heapecho::hook {
 
-// Walks when it is made, into a scratch buffer that it gives back when it ends. From within a slow path, with the guard
-// held; what it could not do is counted. Allocates nothing, waits for nobody; on the stack.
+// Walks when it is made, into a scratch buffer that it gives back when it ends. From within a slow
+// path, with the guard held; what it could not do is counted. Allocates nothing, waits for nobody;
+// on the stack.
 class Capture {
  public:
   explicit Capture(ThreadState& thread);

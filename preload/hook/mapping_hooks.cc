@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// mmap, mmap64, munmap, mremap, madvise, brk and sbrk, exported: each forwards, and tells ranges.h what came of it.
+// mmap, mmap64, munmap, mremap, madvise, brk and sbrk, exported: each forwards, and tells ranges.h
+// what came of it.
 //
-// An allocator may call these with its locks held: nothing of an allocator is called, no lock is waited for. What libc
-// maps for itself (malloc's heaps, threads' stacks, libraries) does not come here: /proc/self/maps tells of it.
+// An allocator may call these with its locks held: nothing of an allocator is called, no lock is
+// waited for. What libc maps for itself (malloc's heaps, threads' stacks, libraries) does not come
+// here: /proc/self/maps tells of it.
 #include "preload/hook/mapping_hooks.h"
 
 #include <errno.h>
@@ -10,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 
+#include "preload/base/memory.h"
 #include "preload/hook/export.h"
 #include "preload/hook/next_function.h"
 #include "preload/hook/ranges.h"
@@ -29,13 +32,15 @@ constinit NextFunction<void* (*)(intptr_t)> g_sbrk("sbrk");
 
 uintptr_t AddressOf(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer); }
 
-inline __attribute__((always_inline)) uintptr_t Caller() { return AddressOf(__builtin_return_address(0)); }
+inline __attribute__((always_inline)) uintptr_t Caller() {
+  return AddressOf(__builtin_return_address(0));
+}
 
 // mmap, mremap and sbrk say it alike.
 bool Failed(const void* result) { return result == MAP_FAILED; }
 
-void* Map(MmapFunction next, void* address, size_t length, int protection, int flags, int descriptor, off_t offset,
-          uintptr_t caller) {
+void* Map(MmapFunction next, void* address, size_t length, int protection, int flags,
+          int descriptor, off_t offset, uintptr_t caller) {
   if (!RangesAreFollowed()) return next(address, length, protection, flags, descriptor, offset);
   const bool replaces = (flags & MAP_FIXED) != 0;
   const uint64_t place = replaces ? RangeWillChange() : pools::RangeLog::kNoPlace;
@@ -54,7 +59,8 @@ void* Map(MmapFunction next, void* address, size_t length, int protection, int f
   return mapped;
 }
 
-void* Remap(void* old, size_t old_length, size_t length, int flags, void* target, uintptr_t caller) {
+void* Remap(void* old, size_t old_length, size_t length, int flags, void* target,
+            uintptr_t caller) {
   const auto next = g_mremap.get();
   if (!RangesAreFollowed()) return next(old, old_length, length, flags, target);
   const uint64_t place = RangeWillChange();
@@ -83,9 +89,8 @@ void* Remap(void* old, size_t old_length, size_t length, int flags, void* target
 
 // The program break was at `before` and is at `after`.
 void Moved(uintptr_t before, uintptr_t after, uint64_t place, uintptr_t caller) {
-  const auto page = [](uintptr_t address) { return (address + 4095) & ~uintptr_t{4095}; };
-  before = page(before);
-  after = page(after);
+  before = base::RoundUp(before, base::kPageSize);
+  after = base::RoundUp(after, base::kPageSize);
   if (after > before) {
     RangeMapped(place, {.start = before,
                         .length = after - before,
@@ -117,12 +122,13 @@ void ResolveMappingFunctions() {
 
 using namespace heapecho::hook;
 
-HEAPECHO_EXPORT void* mmap(void* address, size_t length, int protection, int flags, int descriptor, off_t offset) {
+HEAPECHO_EXPORT void* mmap(void* address, size_t length, int protection, int flags, int descriptor,
+                           off_t offset) {
   return Map(g_mmap.get(), address, length, protection, flags, descriptor, offset, Caller());
 }
 
-HEAPECHO_EXPORT void* mmap64(void* address, size_t length, int protection, int flags, int descriptor,
-                             off64_t offset) {
+HEAPECHO_EXPORT void* mmap64(void* address, size_t length, int protection, int flags,
+                             int descriptor, off64_t offset) {
   return Map(g_mmap64.get(), address, length, protection, flags, descriptor, offset, Caller());
 }
 
@@ -179,7 +185,8 @@ HEAPECHO_EXPORT void* sbrk(intptr_t increment) {
   const uint64_t place = RangeWillChange();
   void* const before = next(increment);
   if (!Failed(before)) {
-    Moved(AddressOf(before), AddressOf(before) + static_cast<uintptr_t>(increment), place, Caller());
+    Moved(AddressOf(before), AddressOf(before) + static_cast<uintptr_t>(increment), place,
+          Caller());
   } else {
     RangeDidNotChange(place);
   }

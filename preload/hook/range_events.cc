@@ -38,14 +38,16 @@ double WeightOf(const Range& range) {
   return static_cast<double>(range.weight) / static_cast<double>(pools::kWeightOne);
 }
 
-// Of a part of a range. In whole units per byte, so that parts add up to the whole; the variance likewise.
+// Of a part of a range. In whole units per byte, so that parts add up to the whole; the variance
+// likewise.
 stack::Worth WorthOf(const Range& range, uint64_t bytes, uint32_t objects) {
   const double weight = WeightOf(range);
   const double part = static_cast<double>(bytes) * static_cast<double>(range.size);
   return {.bytes = bytes * range.weight,
           .objects = objects,
           .bytes_variance = part * weight * (weight - 1),
-          .objects_variance = static_cast<double>(objects) / static_cast<double>(pools::kWeightOne) * (weight - 1)};
+          .objects_variance =
+              static_cast<double>(objects) / static_cast<double>(pools::kWeightOne) * (weight - 1)};
 }
 
 wire::EventRecord EventOf(const Range& range, uint64_t bytes, uint64_t now) {
@@ -86,7 +88,8 @@ void SampleMapping(Guard& guard, Range* range) {
   const double weight = sampler::SampleWeight(range->size, interval) * pools::kWeightOne;
   range->weight = static_cast<uint32_t>(weight);
   const double rest = weight - range->weight;
-  const double chance = static_cast<double>(sampler::NextRandom(thread.random) >> 11) / (uint64_t{1} << 53);
+  const double chance =
+      static_cast<double>(sampler::NextRandom(thread.random) >> 11) / (uint64_t{1} << 53);
   if (chance < rest) ++range->weight;
   range->objects = range->weight;
   range->counted = (range->flags & pools::kRangeMeasured) != 0 ? 0 : range->length;
@@ -98,7 +101,8 @@ void SampleMapping(Guard& guard, Range* range) {
                          SecondOfLife(range->time_ns));
     StackWritten(range->stack);
     if (range->counted != 0) {
-      g_state.recording.AppendEvent(thread.ordinal, EventOf(*range, range->counted, range->time_ns));
+      g_state.recording.AppendEvent(thread.ordinal,
+                                    EventOf(*range, range->counted, range->time_ns));
     }
     ReleaseMirroredCode();
   }
@@ -109,8 +113,8 @@ void SampleMapping(Guard& guard, Range* range) {
 void MappingTaken(const Range& range, uint64_t bytes, uint32_t objects) {
   const uint64_t now = Now();
   const stack::Interner::Use use(g_state.interner);
-  stack::AddFree(g_state.totals, g_state.interner.Totals(range.stack), WorthOf(range, bytes, objects),
-                 IsInherited(range.time_ns), SecondOfLife(now));
+  stack::AddFree(g_state.totals, g_state.interner.Totals(range.stack),
+                 WorthOf(range, bytes, objects), IsInherited(range.time_ns), SecondOfLife(now));
   StackWritten(range.stack);
   if (bytes != 0) {
     wire::EventRecord event = EventOf(range, bytes, now);
@@ -123,8 +127,8 @@ void MappingTaken(const Range& range, uint64_t bytes, uint32_t objects) {
 
 void MappingGrew(const Range& range, uint64_t bytes) {
   const stack::Interner::Use use(g_state.interner);
-  stack::AddAllocation(g_state.totals, g_state.interner.Totals(range.stack), WorthOf(range, bytes, 0),
-                       range.time_ns, SecondOfLife(range.time_ns));
+  stack::AddAllocation(g_state.totals, g_state.interner.Totals(range.stack),
+                       WorthOf(range, bytes, 0), range.time_ns, SecondOfLife(range.time_ns));
   StackWritten(range.stack);
   g_state.recording.AppendEvent(t_state.ordinal, EventOf(range, bytes, range.time_ns));
 }

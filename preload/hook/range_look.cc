@@ -27,14 +27,17 @@ constexpr uintptr_t kEndOfUserSpace = uintptr_t{1} << 47;
 constexpr uintptr_t kArena = 64 << 20;
 constexpr size_t kLargestGuard = 64 << 10;
 
-// When it was looked last, and what that cost: the next time is so many times that away, and a pause at least.
+// When it was looked last, and what that cost: the next time is so many times that away, and a
+// pause at least.
 class Pace {
  public:
-  constexpr Pace(uint64_t pause_ns, uint64_t time_per_look) : pause_ns_(pause_ns), time_per_look_(time_per_look) {}
+  constexpr Pace(uint64_t pause_ns, uint64_t time_per_look)
+      : pause_ns_(pause_ns), time_per_look_(time_per_look) {}
   bool IsDue(uint64_t now, bool is_last) const {
     const uint64_t last = looked_ns_.load(kRelaxed);
     const uint64_t passed = now > last ? now - last : 0;
-    return is_last || last == 0 || (passed >= pause_ns_ && passed >= cost_ns_.load(kRelaxed) * time_per_look_);
+    return is_last || last == 0 ||
+           (passed >= pause_ns_ && passed >= cost_ns_.load(kRelaxed) * time_per_look_);
   }
   void Looked(uint64_t now, uint64_t cost_ns) {
     looked_ns_.store(now, kRelaxed);
@@ -52,7 +55,8 @@ constinit Pace g_pages{kSecond, 10000};
 // One of them, while it lasts: CPU time, for its pace and among the library's own.
 class Look {
  public:
-  Look(Pace& pace, uint64_t now) : pace_(pace), now_(now), start_(recording::ClockNs(CLOCK_THREAD_CPUTIME_ID)) {}
+  Look(Pace& pace, uint64_t now)
+      : pace_(pace), now_(now), start_(recording::ClockNs(CLOCK_THREAD_CPUTIME_ID)) {}
   ~Look() {
     const uint64_t cost = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start_;
     pace_.Looked(now_, cost);
@@ -76,7 +80,9 @@ bool Contains(const MapsLine& line, const char* text) {
   return memmem(line.path, line.path_length, text, strlen(text)) != nullptr;
 }
 
-bool HasNoAccess(const MapsLine& line) { return !line.readable && !line.writable && !line.executable; }
+bool HasNoAccess(const MapsLine& line) {
+  return !line.readable && !line.writable && !line.executable;
+}
 
 // What the lines so far say of the next one.
 class Classifier {
@@ -97,7 +103,8 @@ class Classifier {
       range.domain = static_cast<uint8_t>(wire::Domain::kMalloc);
       range.flags = pools::kRangeReserve;
     }
-    if (range.kind == RangeKind::kAnonymous && HasNoAccess(line)) range.flags |= pools::kRangeMeasured;
+    if (range.kind == RangeKind::kAnonymous && HasNoAccess(line))
+      range.flags |= pools::kRangeMeasured;
     end_ = line.end;
     kind_ = range.kind;
     writable_ = line.writable;
@@ -115,8 +122,8 @@ class Classifier {
     if (line.path_length == 0) {
       if (base::IsOwnMemory(line.start)) return RangeKind::kOwn;
       // A library's zeroed data.
-      if (joined && writable_ && (kind_ == RangeKind::kFile || kind_ == RangeKind::kOwn) && line.inode == 0 &&
-          !base::IsOwnMemory(end_ - 1)) {
+      if (joined && writable_ && (kind_ == RangeKind::kFile || kind_ == RangeKind::kOwn) &&
+          line.inode == 0 && !base::IsOwnMemory(end_ - 1)) {
         return kind_;
       }
       if (joined && guard_ && line.writable && line.start % kArena != 0) return RangeKind::kStack;
@@ -131,8 +138,8 @@ class Classifier {
       return RangeKind::kKernel;
     }
     if (Contains(line, ".heapecho")) return RangeKind::kOwn;
-    if (StartsWith(line, "/dev/zero") || StartsWith(line, "/memfd:") || StartsWith(line, "/dev/shm/") ||
-        StartsWith(line, "/SYSV")) {
+    if (StartsWith(line, "/dev/zero") || StartsWith(line, "/memfd:") ||
+        StartsWith(line, "/dev/shm/") || StartsWith(line, "/SYSV")) {
       return RangeKind::kShared;
     }
     return StartsWith(line, "/") ? RangeKind::kFile : RangeKind::kKernel;
@@ -214,7 +221,8 @@ void Measure(char* buffer, uint64_t now) {
       if (!ranges) return;
       const uint64_t counted = residency.present + residency.swapped;
       Range grown;
-      if (const uint64_t more = ranges.table().Measure(range.start, range.length, counted, now, &grown)) {
+      if (const uint64_t more =
+              ranges.table().Measure(range.start, range.length, counted, now, &grown)) {
         MappingGrew(grown, more);
       }
     }
@@ -229,7 +237,8 @@ void LookAtRangesIfDue(uint64_t now, bool is_last) {
   const bool maps = g_maps.IsDue(now, is_last), pages = g_pages.IsDue(now, is_last);
   if (!maps && !pages) return;
   static_assert(recording::PagemapReader::kBufferSize <= stack::MapsReader::kBufferSize);
-  auto* const buffer = static_cast<char*>(base::MapPrivate(stack::MapsReader::kBufferSize, "heapecho maps"));
+  auto* const buffer =
+      static_cast<char*>(base::MapPrivate(stack::MapsReader::kBufferSize, "heapecho maps"));
   if (buffer == nullptr) return;
   if (maps) {
     PassOverStuckChange();

@@ -35,15 +35,19 @@ constexpr bool Agree(RangeKind kind, wire::RangeKind other) {
   return static_cast<uint8_t>(kind) == static_cast<uint8_t>(other);
 }
 static_assert(Agree(RangeKind::kAnonymous, wire::RangeKind::kAnonymous) &&
-              Agree(RangeKind::kShared, wire::RangeKind::kShared) && Agree(RangeKind::kFile, wire::RangeKind::kFile) &&
+              Agree(RangeKind::kShared, wire::RangeKind::kShared) &&
+              Agree(RangeKind::kFile, wire::RangeKind::kFile) &&
               Agree(RangeKind::kStack, wire::RangeKind::kStack) &&
               Agree(RangeKind::kBrkHeap, wire::RangeKind::kBrkHeap) &&
-              Agree(RangeKind::kOwn, wire::RangeKind::kOwn) && Agree(RangeKind::kKernel, wire::RangeKind::kKernel));
+              Agree(RangeKind::kOwn, wire::RangeKind::kOwn) &&
+              Agree(RangeKind::kKernel, wire::RangeKind::kKernel));
 constexpr bool Agree(pools::RangeFlags flag, wire::RangeFlags other) {
   return static_cast<uint16_t>(flag) == static_cast<uint16_t>(other);
 }
-static_assert(Agree(pools::kRangeSeen, wire::kRangeSeen) && Agree(pools::kRangeReserve, wire::kRangeReserve) &&
-              Agree(pools::kRangeMeasured, wire::kRangeMeasured) && pools::kNobodysDomain == wire::kNoDomain);
+static_assert(Agree(pools::kRangeSeen, wire::kRangeSeen) &&
+              Agree(pools::kRangeReserve, wire::kRangeReserve) &&
+              Agree(pools::kRangeMeasured, wire::kRangeMeasured) &&
+              pools::kNobodysDomain == wire::kNoDomain);
 
 // Code whose mappings are raw material of a domain.
 struct Owner {
@@ -55,7 +59,7 @@ struct Ranges {
   pools::RangeTable table;
   RangeLog log;
   std::atomic<const void*> busy;  // who changes the table: the address of its thread's state
-  std::atomic<bool> mirror_due;  // the file has begun
+  std::atomic<bool> mirror_due;   // the file has begun
   Owner owners[1 + kMostArrows];  // the allocator, the libarrows
   bool malloc_maps_unseen;
   uint64_t stuck;  // the place that was not filled when somebody looked last, plus one
@@ -110,7 +114,9 @@ void MirrorSlot(uint32_t slot) {
 
 // Changes that are made from now on are mirrored as they are made.
 void MirrorIfDue() {
-  if (!g_ranges.mirror_due.load(kRelaxed) || !g_ranges.mirror_due.exchange(false, std::memory_order_acquire)) return;
+  if (!g_ranges.mirror_due.load(kRelaxed) ||
+      !g_ranges.mirror_due.exchange(false, std::memory_order_acquire))
+    return;
   for (uint32_t slot = 0; slot < g_ranges.table.used(); ++slot) MirrorSlot(slot);
 }
 
@@ -128,8 +134,8 @@ void Drain() {
   while (g_ranges.log.Take(&change)) Apply(change);
 }
 
-// Who appends and finds the table taken leaves the change to who has it, and that one looks again when it has given the
-// table back: of the two fences one comes first.
+// Who appends and finds the table taken leaves the change to who has it, and that one looks again
+// when it has given the table back: of the two fences one comes first.
 void BringUpToDate() {
   do {
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -140,16 +146,15 @@ void BringUpToDate() {
   } while (g_ranges.log.HasNext() || g_ranges.mirror_due.load(kRelaxed));
 }
 
-void Lost() {
-  HEAPECHO_COUNT(range_changes_lost);
-}
+void Lost() { HEAPECHO_COUNT(range_changes_lost); }
 
 void Append(uint64_t place, const RangeChange& change) {
   if (place == RangeLog::kNoPlace) place = g_ranges.log.Reserve();
   if (place == RangeLog::kNoPlace || !g_ranges.log.Fill(place, change)) {
     Lost();
     // It will not be in the table: nobody would take it off.
-    if (change.range.weight != 0) MappingTaken(change.range, change.range.counted, change.range.objects);
+    if (change.range.weight != 0)
+      MappingTaken(change.range, change.range.counted, change.range.objects);
   }
   BringUpToDate();
 }
@@ -157,7 +162,8 @@ void Append(uint64_t place, const RangeChange& change) {
 // Whose raw material what `caller` maps is; kNobodysDomain: nobody's.
 uint8_t OwnerOf(uintptr_t caller) {
   for (const Owner& owner : g_ranges.owners) {
-    if (caller >= owner.start.load(kRelaxed) && caller < owner.end.load(kRelaxed)) return owner.domain.load(kRelaxed);
+    if (caller >= owner.start.load(kRelaxed) && caller < owner.end.load(kRelaxed))
+      return owner.domain.load(kRelaxed);
   }
   // The hook of pymalloc's arenas asks in that name.
   if (t_state.domain == static_cast<uint8_t>(wire::Domain::kPython)) return t_state.domain;
@@ -171,13 +177,15 @@ bool IsMemoryFile(int descriptor) {
   struct stat status;
   return !base::Failed(base::Syscall(SYS_fstatfs, descriptor, &system)) &&
          (system.f_type == kTmpfs || system.f_type == kHugetlbfs) &&
-         !base::Failed(base::Syscall(SYS_fstat, descriptor, &status)) && S_ISREG(status.st_mode);  // no device
+         !base::Failed(base::Syscall(SYS_fstat, descriptor, &status)) &&
+         S_ISREG(status.st_mode);  // no device
 }
 
 RangeKind KindOf(const Mapping& mapping) {
   if (mapping.heap) return RangeKind::kBrkHeap;
   const bool is_private = (mapping.flags & MAP_TYPE) == MAP_PRIVATE;
-  if ((mapping.flags & MAP_ANONYMOUS) != 0) return is_private ? RangeKind::kAnonymous : RangeKind::kShared;
+  if ((mapping.flags & MAP_ANONYMOUS) != 0)
+    return is_private ? RangeKind::kAnonymous : RangeKind::kShared;
   return IsMemoryFile(mapping.descriptor) ? RangeKind::kShared : RangeKind::kFile;
 }
 
@@ -204,18 +212,21 @@ Range Describe(const Mapping& mapping) {
   range.domain = static_cast<uint8_t>(wire::Domain::kMmap);
   // Address space to be used bit by bit: allocators', collectors', just-in-time compilers'.
   constexpr uint64_t kSpace = 16 << 20;
-  if (mapping.protection == PROT_NONE || ((mapping.flags & MAP_NORESERVE) != 0 && range.length >= kSpace)) {
+  if (mapping.protection == PROT_NONE ||
+      ((mapping.flags & MAP_NORESERVE) != 0 && range.length >= kSpace)) {
     range.flags |= pools::kRangeMeasured;
   }
   return range;
 }
 
-// `change` with the mapping as its range, which is sampled unless a sample was interrupted for this.
+// `change` with the mapping as its range, which is sampled unless a sample was interrupted for
+// this.
 void Mapped(uint64_t place, RangeChange change, const Mapping& mapping) {
   const bool nested = t_state.guarded;
   Guard guard(t_state);
   change.range = Describe(mapping);
-  if (change.range.domain != static_cast<uint8_t>(wire::Domain::kMmap)) return Append(place, change);
+  if (change.range.domain != static_cast<uint8_t>(wire::Domain::kMmap))
+    return Append(place, change);
   if (!nested) SampleMapping(guard, &change.range);
   const bool taken = change.range.weight != 0;
   Append(place, change);
@@ -237,7 +248,8 @@ bool InitializeRanges(uint32_t capacity) {
       g_ranges.owners[0].end.store(end, kRelaxed);
     }
   }
-  return g_ranges.log.Initialize() && g_ranges.table.Initialize(capacity, {.taken = MappingTaken, .written = MirrorSlot});
+  return g_ranges.log.Initialize() &&
+         g_ranges.table.Initialize(capacity, {.taken = MappingTaken, .written = MirrorSlot});
 }
 
 bool MallocMapsUnseen() { return g_ranges.malloc_maps_unseen; }
@@ -268,7 +280,11 @@ void RangeMapped(uint64_t place, const Mapping& mapping) {
 void RangeMoved(uint64_t place, uintptr_t start, uint64_t length, const Mapping& to) {
   if (place == RangeLog::kNoPlace) Lost();
   Mapped(place,
-         {.kind = Kind::kMove, .start = start, .end = start + base::RoundUp(length, base::kPageSize), .range = {}}, to);
+         {.kind = Kind::kMove,
+          .start = start,
+          .end = start + base::RoundUp(length, base::kPageSize),
+          .range = {}},
+         to);
 }
 
 void RangeGivenBack(uintptr_t start, uint64_t length) {

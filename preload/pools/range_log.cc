@@ -15,14 +15,17 @@ constexpr auto kRelease = std::memory_order_release;
 bool RangeLog::Initialize() {
   places_ = static_cast<Place*>(base::MapPrivate(kPlaces * sizeof(Place), "heapecho range log"));
   if (places_ == nullptr) return false;
-  for (uint64_t place = 0; place < kPlaces; ++place) At(place).word.store(Word(place, kFree), kRelaxed);
+  for (uint64_t place = 0; place < kPlaces; ++place)
+    At(place).word.store(Word(place, kFree), kRelaxed);
   return true;
 }
 
 uint64_t RangeLog::Reserve() {
   if (places_ == nullptr) return kNoPlace;
   // By whoever sees that the place has gone, so that nobody depends on the thread that has it.
-  const auto move_on = [this](uint64_t from) { tail_.compare_exchange_strong(from, from + 1, kRelease, kRelaxed); };
+  const auto move_on = [this](uint64_t from) {
+    tail_.compare_exchange_strong(from, from + 1, kRelease, kRelaxed);
+  };
   for (;;) {
     const uint64_t place = tail_.load(kAcquire);
     uint64_t word = Word(place, kFree);
@@ -39,7 +42,8 @@ uint64_t RangeLog::Reserve() {
 bool RangeLog::Fill(uint64_t place, const RangeChange& change) {
   Place& at = At(place);
   uint64_t word = Word(place, kReserved);
-  if (!at.word.compare_exchange_strong(word, Word(place, kFilling), kAcquire, kRelaxed)) return false;
+  if (!at.word.compare_exchange_strong(word, Word(place, kFilling), kAcquire, kRelaxed))
+    return false;
   at.change = change;
   at.word.store(Word(place, kFilled), kRelease);  // pairs with the acquire in Take()
   return true;
@@ -72,7 +76,8 @@ bool RangeLog::Void() {
   if (places_ == nullptr) return false;
   const uint64_t head = head_.load(kRelaxed);
   uint64_t word = Word(head, kReserved);
-  if (!At(head).word.compare_exchange_strong(word, Word(head + kPlaces, kFree), kRelease, kRelaxed)) return false;
+  if (!At(head).word.compare_exchange_strong(word, Word(head + kPlaces, kFree), kRelease, kRelaxed))
+    return false;
   head_.store(head + 1, kRelaxed);
   return true;
 }

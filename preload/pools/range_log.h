@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log of changes to the address space: every thread appends, one at a time takes out, in the order in which places
-// were reserved.
+// The log of changes to the address space: every thread appends, one at a time takes out, in the
+// order in which places were reserved.
 //
-// A place is reserved before a call that takes pages away (munmap, mremap, mmap over what is there) and filled when the
-// call has returned; a mapping that is new gets its place afterwards. So what one thread unmaps and another is given
-// at once stands in that order.
+// A place is reserved before a call that takes pages away (munmap, mremap, mmap over what is there)
+// and filled when the call has returned; a mapping that is new gets its place afterwards. So what
+// one thread unmaps and another is given at once stands in that order.
 //
-// Lock-free and signal-safe; nothing waits. Reserve() refuses when the log is full: the caller counts, and /proc/self/maps
-// makes up for it. A place that was reserved and never filled (a thread that jumped out of the call) stops the log until
-// Void() passes over it; who fills it after that is told. Zero-initialised: refuses.
+// Lock-free and signal-safe; nothing waits. Reserve() refuses when the log is full: the caller
+// counts, and /proc/self/maps makes up for it. A place that was reserved and never filled (a thread
+// that jumped out of the call) stops the log until Void() passes over it; who fills it after that
+// is told. Zero-initialised: refuses.
 #pragma once
 
 #include <atomic>
@@ -50,12 +51,13 @@ class RangeLog {
   bool Take(RangeChange* change);
   // Whether Take() would give one. By any thread.
   bool HasNext() const;
-  // The oldest place if it is reserved and not filled, else kNoPlace; and passing over it. Whether it did.
+  // The oldest place if it is reserved and not filled, else kNoPlace; and passing over it. Whether
+  // it did.
   uint64_t Stuck() const;
   bool Void();
 
-  // In a forked child, whose parent's threads will not fill what they reserved: passes over all those, keeps the rest.
-  // False: there were such places.
+  // In a forked child, whose parent's threads will not fill what they reserved: passes over all
+  // those, keeps the rest. False: there were such places.
   bool AfterFork();
 
  private:

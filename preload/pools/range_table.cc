@@ -17,7 +17,8 @@ bool SameKind(const Range& a, const Range& b) {
   return a.kind == b.kind && a.domain == b.domain && a.flags == b.flags;
 }
 
-// What a piece has of its range's objects: at least the smallest unit, while that leaves one for others.
+// What a piece has of its range's objects: at least the smallest unit, while that leaves one for
+// others.
 uint32_t ShareOfObjects(uint32_t objects, uint64_t part, uint64_t whole) {
   const auto share = static_cast<uint32_t>(Share(objects, part, whole));
   return share == 0 && objects > 2 && part != 0 ? 1 : share;
@@ -26,7 +27,8 @@ uint32_t ShareOfObjects(uint32_t objects, uint64_t part, uint64_t whole) {
 bool WasSeen(const Range& range) { return (range.flags & kRangeSeen) != 0; }
 bool IsMeasured(const Range& range) { return (range.flags & kRangeMeasured) != 0; }
 
-// With neither it keeps its stack's totals from nothing, which may be folded: it must not come back to them.
+// With neither it keeps its stack's totals from nothing, which may be folded: it must not come back
+// to them.
 void LeaveIfNothing(Range* range) {
   if (range->counted == 0 && range->objects == 0) range->weight = range->stack = 0;
 }
@@ -102,7 +104,8 @@ bool RangeTable::Remove(uintptr_t start, uintptr_t end) {
     }
     const uintptr_t from = before.start > start ? before.start : start;
     const uintptr_t to = before.end() < end ? before.end() : end;
-    // What of the totals each part has. One that is measured is not known page by page: a share of what it has.
+    // What of the totals each part has. One that is measured is not known page by page: a share of
+    // what it has.
     const auto counted = [&before](uint64_t part) {
       return before.counted == before.length ? part : Share(before.counted, part, before.length);
     };
@@ -147,7 +150,8 @@ bool RangeTable::Remove(uintptr_t start, uintptr_t end) {
 bool RangeTable::JoinsLeft(uint32_t position, const Range& range) const {
   if (position == 0 || range.weight != 0) return false;
   const Range& left = At(position - 1);
-  return left.end() == range.start && left.weight == 0 && SameKind(left, range) && left.caller == range.caller;
+  return left.end() == range.start && left.weight == 0 && SameKind(left, range) &&
+         left.caller == range.caller;
 }
 
 bool RangeTable::Insert(const Range& given) {
@@ -162,7 +166,8 @@ bool RangeTable::Insert(const Range& given) {
   }
   if (position < size_ && At(position).start == range.end()) {  // the mirror image
     Range& right = At(position);
-    if (right.weight == 0 && range.weight == 0 && SameKind(right, range) && right.caller == range.caller) {
+    if (right.weight == 0 && range.weight == 0 && SameKind(right, range) &&
+        right.caller == range.caller) {
       right.start = range.start;
       right.length += range.length;
       Written(position);
@@ -204,7 +209,8 @@ void RangeTable::TakeOut(Range* range) {
 void RangeTable::Adopt(uintptr_t start, uintptr_t end, uint8_t domain) {
   for (uint32_t position = 0; position < size_; ++position) {
     Range& range = At(position);
-    if (range.caller < start || range.caller >= end || range.kind != RangeKind::kAnonymous) continue;
+    if (range.caller < start || range.caller >= end || range.kind != RangeKind::kAnonymous)
+      continue;
     TakeOut(&range);
     range.domain = domain;
     range.flags = static_cast<uint16_t>((range.flags | kRangeReserve) & ~kRangeMeasured);
@@ -228,7 +234,8 @@ void RangeTable::GiveBack(uintptr_t start, uintptr_t end) {
   }
 }
 
-uint64_t RangeTable::Measure(uintptr_t start, uint64_t length, uint64_t counted, uint64_t now_ns, Range* out) {
+uint64_t RangeTable::Measure(uintptr_t start, uint64_t length, uint64_t counted, uint64_t now_ns,
+                             Range* out) {
   const uint32_t position = Find(start);
   if (position == size_ || At(position).start != start || At(position).length != length) return 0;
   Range& range = At(position);
@@ -263,7 +270,8 @@ void RangeTable::Sweep(const Range& line) {
         continue;
       }
     }
-    // A hole, or what was not seen either and is something else now: up to what was seen, or to the line's end.
+    // A hole, or what was not seen either and is something else now: up to what was seen, or to the
+    // line's end.
     Range fresh = line;
     fresh.start = at;
     uint32_t behind = position;

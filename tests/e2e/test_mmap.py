@@ -175,6 +175,23 @@ def test_what_python_maps_stands_at_its_line_to_the_byte(directory):
     assert not [mapped for mapped in ranges if mapped.domain == PYTHON and mapped.weight]
 
 
+SPACE = """
+import ctypes, mmap, os, signal
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long
+held = libc.mmap(None, 100 << 30, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_address_space_that_is_only_reserved_is_not_live(directory):
+    path = run_python(directory, SPACE)
+    space, = (mapped for mapped in wire.Recording(path).ranges if mapped.length == 100 << 30)
+    assert space.flags & MEASURED and space.counted == 0
+    assert harness.report(path)["recordings"][0]["domains"].get("mmap", NOTHING)["live"]["bytes"] == 0
+
+
 FILE_MAP = """
 import mmap, os, sys
 path = sys.argv[1]

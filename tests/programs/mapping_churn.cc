@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// mapping_churn THREADS OPERATIONS [fork]: maps, unmaps in part, remaps, maps over, gives back, and fails at it, in each of
-// THREADS threads; with "fork" a child does the same again with what it inherited. Then each process says what of each
-// site is mapped, copies its /proc/self/smaps, and goes on mapping and unmapping for two minutes of the clock.
+// mapping_churn THREADS OPERATIONS [fork]: maps, unmaps in part, remaps, maps over, gives back, and
+// fails at it, in each of THREADS threads; with "fork" a child does the same again with what it
+// inherited. Then each process says what of each site is mapped, copies its /proc/self/smaps, and
+// goes on mapping and unmapping for two minutes of the clock.
 //
-// Every call leaves errno as the C library's own does. Mappings have 64 KiB and more, so each is certain to be recorded.
+// Every call leaves errno as the C library's own does. Mappings have 64 KiB and more, so each is
+// certain to be recorded.
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -27,7 +29,8 @@ constexpr size_t kMostThreads = 8;
 constexpr int kUntouched = 77;  // errno before a call that succeeds
 
 enum Site : uint8_t { kPrivate, kShared, kFixed, kRemapped, kSites };
-const char* const kNames[] = {"site_map_private", "site_map_shared", "site_map_fixed", "site_remap"};
+const char* const kNames[] = {"site_map_private", "site_map_shared", "site_map_fixed",
+                              "site_remap"};
 
 struct Piece {
   char* start;
@@ -44,10 +47,12 @@ struct Mine {
 Mine* g_threads = nullptr;
 
 SITE void* site_map_private(size_t length) {
-  return truth::Escape(mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  return truth::Escape(
+      mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 SITE void* site_map_shared(size_t length) {
-  return truth::Escape(mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  return truth::Escape(
+      mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 }
 SITE void* site_map_fixed(void* at, size_t length) {
   return truth::Escape(
@@ -60,7 +65,8 @@ SITE void* site_reserve(size_t length) {
   return truth::Escape(mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 SITE void* site_give_back(size_t length) {
-  return truth::Escape(mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  return truth::Escape(
+      mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
 // A call that succeeds leaves errno alone.
@@ -86,7 +92,11 @@ void Add(Mine& mine, void* start, size_t length, Site site, bool shared) {
 
 void Map(Mine& mine, size_t length, bool shared) {
   void* mapped = nullptr;
-  Succeeds([&] { return (mapped = shared ? site_map_shared(length) : site_map_private(length)) != MAP_FAILED; }, "mmap");
+  Succeeds(
+      [&] {
+        return (mapped = shared ? site_map_shared(length) : site_map_private(length)) != MAP_FAILED;
+      },
+      "mmap");
   memset(mapped, 1, length / 2);
   Add(mine, mapped, length, shared ? kShared : kPrivate, shared);
 }
@@ -100,21 +110,34 @@ void CutOut(Mine& mine, size_t i, size_t from, size_t to) {
 }
 
 void Fail(const Piece& piece) {
-  FailsWith(EINVAL, [&] { return munmap(piece.start + 1, kPage) == -1; }, "munmap of an odd address");
-  FailsWith(EINVAL, [&] { return munmap(piece.start, 0) == -1; }, "munmap of nothing");
-  FailsWith(EINVAL, [&] { return mmap(nullptr, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED; },
-            "mmap of nothing");
-  FailsWith(EBADF, [&] { return mmap(piece.start, piece.length, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0) == MAP_FAILED; },
-            "mmap over, of no file");
-  FailsWith(EINVAL, [&] { return mremap(piece.start, piece.length, 0, MREMAP_MAYMOVE) == MAP_FAILED; },
-            "mremap to nothing");
-  FailsWith(EINVAL, [&] { return madvise(piece.start + 1, kPage, MADV_DONTNEED) == -1; }, "madvise of an odd address");
+  FailsWith(
+      EINVAL, [&] { return munmap(piece.start + 1, kPage) == -1; }, "munmap of an odd address");
+  FailsWith(
+      EINVAL, [&] { return munmap(piece.start, 0) == -1; }, "munmap of nothing");
+  FailsWith(
+      EINVAL,
+      [&] { return mmap(nullptr, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED; },
+      "mmap of nothing");
+  FailsWith(
+      EBADF,
+      [&] {
+        return mmap(piece.start, piece.length, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0) ==
+               MAP_FAILED;
+      },
+      "mmap over, of no file");
+  FailsWith(
+      EINVAL, [&] { return mremap(piece.start, piece.length, 0, MREMAP_MAYMOVE) == MAP_FAILED; },
+      "mremap to nothing");
+  FailsWith(
+      EINVAL, [&] { return madvise(piece.start + 1, kPage, MADV_DONTNEED) == -1; },
+      "madvise of an odd address");
 }
 
 void Operate(Mine& mine, std::minstd_rand& random) {
   const auto below = [&random](size_t limit) { return static_cast<size_t>(random()) % limit; };
   const size_t length = kLeast + below(48) * kPage;
-  if (mine.count < 4 || (mine.count < kMostPieces / 2 && below(3) == 0)) return Map(mine, length, below(2) == 0);
+  if (mine.count < 4 || (mine.count < kMostPieces / 2 && below(3) == 0))
+    return Map(mine, length, below(2) == 0);
   const size_t i = below(mine.count);
   const Piece piece = mine.pieces[i];
   const size_t pages = piece.length / kPage;
@@ -125,14 +148,19 @@ void Operate(Mine& mine, std::minstd_rand& random) {
       mine.pieces[i] = mine.pieces[--mine.count];
       break;
     case 1:
-      Succeeds([&] { return munmap(piece.start + first * kPage, count * kPage) == 0; }, "munmap in part");
+      Succeeds([&] { return munmap(piece.start + first * kPage, count * kPage) == 0; },
+               "munmap in part");
       CutOut(mine, i, first * kPage, (first + count) * kPage);
       break;
-    case 2: {  // larger: anew, at whoever's line it is now; smaller: what is left stays whose it was
+    case 2: {  // larger: anew, at whoever's line it is now; smaller: what is left stays whose it
+               // was
       void* moved = nullptr;
       const size_t wanted = below(2) == 0 ? piece.length + length : (1 + below(pages)) * kPage;
-      Succeeds([&] { return (moved = site_remap(piece.start, piece.length, wanted)) != MAP_FAILED; }, "mremap");
-      mine.pieces[i] = {static_cast<char*>(moved), wanted, wanted > piece.length ? kRemapped : piece.site, piece.shared};
+      Succeeds(
+          [&] { return (moved = site_remap(piece.start, piece.length, wanted)) != MAP_FAILED; },
+          "mremap");
+      mine.pieces[i] = {static_cast<char*>(moved), wanted,
+                        wanted > piece.length ? kRemapped : piece.site, piece.shared};
       break;
     }
     case 3: {
@@ -156,8 +184,9 @@ void* Churn(void* argument) {
   return nullptr;
 }
 
-// Address space of which a part is used, and memory of which a part is given back: each with as many pages as it has.
-// The space is below all else, and small enough to be measured in whole at any look.
+// Address space of which a part is used, and memory of which a part is given back: each with as
+// many pages as it has. The space is below all else, and small enough to be measured in whole at
+// any look.
 void UseInPart() {
   constexpr size_t kSpace = 8 << 20, kUsed = 300 * kPage, kGiven = 100 * kPage;
   auto* const given = static_cast<char*>(site_give_back(1 << 20));
@@ -177,7 +206,8 @@ void UseInPart() {
 void SayWhatIsThere(size_t threads) {
   uint64_t bytes[kSites] = {};
   for (size_t t = 0; t < threads; ++t) {
-    for (size_t i = 0; i < g_threads[t].count; ++i) bytes[g_threads[t].pieces[i].site] += g_threads[t].pieces[i].length;
+    for (size_t i = 0; i < g_threads[t].count; ++i)
+      bytes[g_threads[t].pieces[i].site] += g_threads[t].pieces[i].length;
   }
   for (int site = 0; site < kSites; ++site) {
     truth::Say("{\"pid\": %d, \"mapped\": \"%s\", \"bytes\": %lu}", getpid(), kNames[site],
@@ -189,7 +219,8 @@ void SayWhatIsThere(size_t threads) {
 void CopySmaps() {
   char name[32];
   std::snprintf(name, sizeof name, "smaps.%d", getpid());
-  const int from = open("/proc/self/smaps", O_RDONLY), to = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  const int from = open("/proc/self/smaps", O_RDONLY),
+            to = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   static char buffer[16384];
   for (ssize_t got; (got = read(from, buffer, sizeof buffer)) > 0;) {
     truth::Require(write(to, buffer, static_cast<size_t>(got)) == got, "the copy of smaps");
@@ -229,8 +260,10 @@ int main(int argc, char** argv) {
   SayWhatIsThere(threads);
   CopySmaps();
   // Events, so that somebody looks, a few times.
-  for (const int64_t start = Seconds(); Seconds() < start + 120;) munmap(site_map_private(kLeast), kLeast);
+  for (const int64_t start = Seconds(); Seconds() < start + 120;)
+    munmap(site_map_private(kLeast), kLeast);
   int status = 0;
-  if (child > 1 && forks) truth::Require(waitpid(child, &status, 0) == child && status == 0, "the child's end");
+  if (child > 1 && forks)
+    truth::Require(waitpid(child, &status, 0) == child && status == 0, "the child's end");
   return 0;
 }

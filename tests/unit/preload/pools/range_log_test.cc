@@ -86,7 +86,8 @@ TEST(RangeLog, ZeroInitialisedItRefuses) {
   EXPECT_FALSE(log.Take(&change));
 }
 
-// Each thread's changes come in their order, none is lost but those that were refused, none comes twice.
+// Each thread's changes come in their order, none is lost but those that were refused, none comes
+// twice.
 TEST(RangeLog, LosesNothingOfWhatItTookWhenManyAppendAndWhoeverGetsItTakesOut) {
   constexpr uintptr_t kThreads = 4, kEach = 20000;
   RangeLog log;

@@ -196,8 +196,9 @@ TEST_F(RangeTableTest, PagesGivenBackLeaveTheTotalsAndMeasuringBringsThemBack) {
   EXPECT_EQ(found.counted, 7 * kPage);
   EXPECT_EQ(table_.Measure(kBase, 8 * kPage, 7 * kPage, 6, &found), 0u);
   EXPECT_EQ(table_.Measure(kBase, 8 * kPage, 2 * kPage, 7, &found), 0u);
-  EXPECT_EQ(told_.bytes[1], static_cast<int64_t>(4 * kPage - 5 * kPage));  // what was more, the caller adds
-  EXPECT_EQ(table_.Measure(kBase, 4 * kPage, 8 * kPage, 8, &found), 0u);   // another range by now
+  EXPECT_EQ(told_.bytes[1],
+            static_cast<int64_t>(4 * kPage - 5 * kPage));  // what was more, the caller adds
+  EXPECT_EQ(table_.Measure(kBase, 4 * kPage, 8 * kPage, 8, &found), 0u);  // another range by now
 }
 
 TEST_F(RangeTableTest, ASweepAddsWhatWasNotSeenAndRemovesWhatIsGone) {
@@ -268,10 +269,12 @@ TEST_F(RangeTableTest, AgreesWithAModelOfSinglePagesAtAnyPatternOfCalls) {
           ASSERT_TRUE(Remove(first, pages));
           for (uint64_t i = first; i < first + pages; ++i) model[i] = 0;
           break;
-        case 3: {  // a remap of what may be several ranges and holes is refused by the kernel; of one it moves
+        case 3: {  // a remap of what may be several ranges and holes is refused by the kernel; of
+                   // one it moves
           if (model[first] == 0) break;
           uint64_t length = 1;
-          while (first + length < kPages && length < pages && model[first + length] == model[first]) ++length;
+          while (first + length < kPages && length < pages && model[first + length] == model[first])
+            ++length;
           const uint64_t to = below(kPages);
           const uint64_t grown = 1 + below(kPages - to < 12 ? kPages - to : 12);
           const bool overlaps = to < first + length && first < to + grown;
@@ -301,9 +304,11 @@ TEST_F(RangeTableTest, AgreesWithAModelOfSinglePagesAtAnyPatternOfCalls) {
       EXPECT_EQ(range.counted, range.length);
     }
     ASSERT_EQ(have, model) << "seed " << seed;
-    for (const auto& [id, total] : told_.bytes) ASSERT_EQ(total, bytes[id]) << "seed " << seed << " stack " << id;
+    for (const auto& [id, total] : told_.bytes)
+      ASSERT_EQ(total, bytes[id]) << "seed " << seed << " stack " << id;
     table_.Remove(0, UINTPTR_MAX);
-    for (const auto& [id, total] : told_.objects) ASSERT_EQ(total, 0) << "seed " << seed << " stack " << id;
+    for (const auto& [id, total] : told_.objects)
+      ASSERT_EQ(total, 0) << "seed " << seed << " stack " << id;
   }
 }
 

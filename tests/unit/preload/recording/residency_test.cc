@@ -68,12 +68,13 @@ TEST_F(PagemapReaderTest, FindsNothingInAddressSpaceThatIsOnlyReserved) {
 TEST_F(PagemapReaderTest, CountsTheFewPagesOfAnImmenseRange) {
   constexpr size_t kSpace = size_t{8} << 30;
   for (const int sharing : {MAP_PRIVATE, MAP_SHARED}) {
-    void* const space =
-        mmap(nullptr, kSpace, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const space = mmap(nullptr, kSpace, PROT_READ | PROT_WRITE,
+                             sharing | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     ASSERT_NE(space, MAP_FAILED);
     madvise(space, kSpace, MADV_NOHUGEPAGE);
     const auto start = reinterpret_cast<uintptr_t>(space);
-    for (const size_t page : {size_t{0}, size_t{1}, size_t{3}, kSpace / kPage / 2, kSpace / kPage - 1}) {
+    for (const size_t page :
+         {size_t{0}, size_t{1}, size_t{3}, kSpace / kPage / 2, kSpace / kPage - 1}) {
       static_cast<volatile char*>(space)[page * kPage] = 1;
     }
     PagemapReader reader(buffer_);
@@ -87,8 +88,8 @@ TEST_F(PagemapReaderTest, CountsTheFewPagesOfAnImmenseRange) {
   }
 }
 
-// Of every range of this process, after some were cut, moved and given back. Read first, then gone through without an
-// allocation, so that nothing is touched meanwhile but a page of the stack.
+// Of every range of this process, after some were cut, moved and given back. Read first, then gone
+// through without an allocation, so that nothing is touched meanwhile but a page of the stack.
 TEST_F(PagemapReaderTest, AgreesWithSmapsWithinAPageForEveryRange) {
   for (size_t page = 0; page < kPages; page += 3) Touch(page);
   munmap(memory_ + 1000 * kPage, 100 * kPage);
@@ -106,7 +107,8 @@ TEST_F(PagemapReaderTest, AgreesWithSmapsWithinAPageForEveryRange) {
   for (int round = 0; round < 2; ++round) {  // the first one brings the code in
     const int file = open("/proc/self/smaps", O_RDONLY);
     size_t length = 0;
-    for (ssize_t got; (got = read(file, text + length, sizeof text - 1 - length)) > 0;) length += static_cast<size_t>(got);
+    for (ssize_t got; (got = read(file, text + length, sizeof text - 1 - length)) > 0;)
+      length += static_cast<size_t>(got);
     close(file);
     text[length] = '\0';
     ASSERT_LT(length, sizeof text - 1);
@@ -120,8 +122,10 @@ TEST_F(PagemapReaderTest, AgreesWithSmapsWithinAPageForEveryRange) {
       } else if (std::sscanf(line, "Rss: %lu", &resident) == 1 && end < uintptr_t{1} << 47) {
         Residency residency = {};
         ASSERT_TRUE(reader.Read(start, end, UINT64_MAX, &residency));
-        const auto difference = static_cast<int64_t>(residency.present) - static_cast<int64_t>(resident << 10);
-        wrong += difference > static_cast<int64_t>(kPage) || -difference > static_cast<int64_t>(kPage);
+        const auto difference =
+            static_cast<int64_t>(residency.present) - static_cast<int64_t>(resident << 10);
+        wrong +=
+            difference > static_cast<int64_t>(kPage) || -difference > static_cast<int64_t>(kPage);
         ++ranges;
       }
     }
