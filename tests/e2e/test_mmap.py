@@ -25,7 +25,7 @@ MALLOC, PYTHON, ARROW, MMAP, NOBODYS = 0, 1, 2, 3, 0xFF  # Domain
 NOTHING = {"live": {"bytes": 0}}
 
 CHURNED = ("site_map_private", "site_map_shared", "site_map_fixed", "site_remap")
-IN_PART = ("site_reserve", "site_give_back")
+IN_PART = ("site_reserve", "site_give_back", "site_sbrk")
 
 
 class Smaps:

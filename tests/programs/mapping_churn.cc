@@ -69,6 +69,8 @@ SITE void* site_give_back(size_t length) {
       mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
+SITE void* site_sbrk(intptr_t bytes) { return truth::Escape(sbrk(bytes)); }
+
 // A call that succeeds leaves errno alone.
 template <typename Call>
 void Succeeds(Call call, const char* what) {
@@ -203,6 +205,16 @@ void UseInPart() {
   truth::SaySite("site_reserve", kUsed, 1, 1);
 }
 
+// The break is moved up, and half of the way down again.
+void MoveBreak() {
+  void* before = nullptr;
+  Succeeds([&] { return (before = site_sbrk(4 * kLeast)) != reinterpret_cast<void*>(-1); }, "sbrk");
+  Succeeds([&] { return brk(static_cast<char*>(before) + 2 * kLeast) == 0; }, "brk");
+  FailsWith(
+      ENOMEM, [] { return brk(reinterpret_cast<void*>(-1)) == -1; }, "brk to the end of memory");
+  truth::SaySite("site_sbrk", 2 * kLeast, 1, 1);
+}
+
 void SayWhatIsThere(size_t threads) {
   uint64_t bytes[kSites] = {};
   for (size_t t = 0; t < threads; ++t) {
@@ -254,6 +266,7 @@ int main(int argc, char** argv) {
   }
   ChurnInThreads(threads);
   UseInPart();
+  MoveBreak();
   const bool forks = argc > 3 && std::strcmp(argv[3], "fork") == 0;
   const pid_t child = forks ? fork() : 1;
   if (child == 0) ChurnInThreads(threads);
