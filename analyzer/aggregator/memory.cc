@@ -18,7 +18,8 @@ using model::Domain;
 // live then.
 struct AtTheEnd {
   std::array<double, 4> live{}, overhead{};
-  double displaced = 0;  // what malloc pays for those that were sampled
+  std::array<double, 4> in_malloc{};  // of live, with what malloc adds
+  double displaced = 0;               // what malloc pays for those that were sampled
 };
 
 AtTheEnd Sum(const model::Recording& recording, absl::Span<const model::LiveBlock> live_blocks,
@@ -39,7 +40,9 @@ AtTheEnd Sum(const model::Recording& recording, absl::Span<const model::LiveBloc
       sum.displaced += displaced;
     } else if (domain == Domain::kMalloc || domain == Domain::kPython) {
       // What a pool or the kernel rounds is a part of what it keeps.
-      sum.overhead[index] += block.weight * static_cast<double>(OverheadOf(allocator, block.size));
+      const auto overhead = static_cast<double>(OverheadOf(allocator, block.size));
+      sum.overhead[index] += block.weight * overhead;
+      sum.in_malloc[index] += block.weight * (static_cast<double>(block.size) + overhead);
     }
   }
   return sum;
@@ -101,6 +104,7 @@ model::MemoryAccount AccountOf(const model::Recording& recording,
   if (point.parts.presence_known) {
     account.stacks = Bytes(point.parts.stacks);
     account.untouched = Bytes(point.parts.untouched);
+    account.inherited = Bytes(point.parts.inherited);
   }
   const AtTheEnd end = Sum(recording, live_blocks, stacks);
   const auto scale = [&](Domain domain) {
@@ -112,7 +116,18 @@ model::MemoryAccount AccountOf(const model::Recording& recording,
   // Pages of mapped files are live at their sites, and here what the kernel can drop.
   auto& mapped = account.live[static_cast<size_t>(Domain::kMmap)];
   mapped = NotBelowZero(mapped - FilePages(recording) * scale(Domain::kMmap));
-  SetOwn(recording, point, end.displaced * scale(Domain::kPython), &account);
+  const double displaced = end.displaced * scale(Domain::kPython);
+  SetOwn(recording, point, displaced, &account);
+  if (!account.retained.malloc && point.parts.presence_known) {
+    // Malloc did not say: what is present of its heap, less what lives there. Below a tenth of what
+    // is resident that is as good as nothing, and the error of what is live as large.
+    constexpr double kWorthSaying = 0.1;
+    double held = displaced;
+    for (const Domain domain : {Domain::kMalloc, Domain::kPython})
+      held += end.in_malloc[static_cast<size_t>(domain)] * scale(domain);
+    const double kept = Bytes(point.parts.malloc_heap) - held;
+    if (kept > kWorthSaying * account.rss) account.retained.malloc = kept;
+  }
   return account;
 }
 

@@ -7,6 +7,9 @@
 //   that
 //                served it (size_classes.h); at the end, and at the point in proportion
 //   python       arenas less the small objects in them, as pymalloc rounds them
+//   malloc       what it says that it keeps; where it was not asked, what is present of its heap less
+//                what lives there, if that is a tenth of what is resident
+//   arrow        what is present of its pools' mappings less what is live
 //   own          heapecho's file as far as it is present, its tables, and what malloc pays for
 //   small
 //                objects that were sampled

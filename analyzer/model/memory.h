@@ -30,6 +30,8 @@ struct MemoryAccount {
   double own = 0;                  // heapecho's memory and the pages of its file
   double file_backed = 0;          // files and shared memory, heapecho's file left out
   std::optional<double> stacks{};  // of threads
+  // Of all this: as it was when the process was forked, so that another one has the same pages.
+  double inherited = 0;
 
   double LiveBytes() const { return live[0] + live[1] + live[2] + live[3]; }
   double RetainedBytes() const {

@@ -207,6 +207,7 @@ struct HistoryPoint {
     uint64_t file_private = 0;       // own copies of files' pages, libraries' data
     uint64_t untouched = 0;          // not present, of live blocks
     uint64_t shared_live = 0;        // shared memory that is live in domain mmap
+    uint64_t inherited = 0;          // as it was at the fork: another process has it too
   };
   Parts parts{};
   struct Held {
@@ -330,6 +331,7 @@ struct Recording {
   CgroupMemory cgroup;
   // When the allocator below was asked last, and the longest that it took; 0: never.
   uint64_t allocator_ns = 0, allocator_took_ns = 0, allocator_asked = 0;
+  uint64_t look_longest_ns = 0;  // CPU time, what the allocator was asked left out
   std::vector<Event> events;  // by time; those of one moment in the order of writing
   uint64_t events_complete_from_ns = UINT64_MAX;  // none of a later moment was overwritten or lost
   std::vector<HistoryPoint> history;  // by time, no two of one moment; none lies within a later one's time

@@ -161,7 +161,8 @@ void DumpHeader(const model::Recording& recording, Writer& out) {
   if (recording.looked_ns != 0) {
     out.Begin("look").Add("time_ns", recording.looked_ns).Add("peak_rss", recording.peak_rss);
     out.Add("cgroup_current", recording.cgroup_current);
-    out.Add("cgroup_limit", recording.cgroup_limit).End();
+    out.Add("cgroup_limit", recording.cgroup_limit);
+    out.Add("longest_ns", recording.look_longest_ns).End();
   }
   DumpSources(recording, out);
   out.Begin("sampling").Add("interval_configured", recording.interval_configured);
@@ -353,7 +354,7 @@ void DumpParts(const model::HistoryPoint::Parts& parts, Writer& out) {
     out.Add("arrow_reserve", parts.arrow_reserve).Add("own_private", parts.own_private);
     out.Add("own_file", parts.own_file).Add("stacks", parts.stacks);
     out.Add("file_private", parts.file_private).Add("untouched", parts.untouched);
-    out.Add("shared_live", parts.shared_live).End();
+    out.Add("shared_live", parts.shared_live).Add("inherited", parts.inherited).End();
   }
 }
 

@@ -14,7 +14,11 @@ namespace heapecho::output {
 // and their sum. Empty where nobody looked.
 std::string MemoryText(const model::Report& report);
 
-// `memory` of a recording in the report's JSON: what is not known has no key.
+// `memory` of a recording in the report's JSON: what is not known has no key. kernel_bytes are the
+// control group's.
 Json MemoryJson(const model::ProcessSummary& process);
+
+// `cgroup` of a recording: what its control group held by kind. Empty where nobody looked.
+Json CgroupJson(const model::CgroupMemory& group);
 
 }  // namespace heapecho::output

@@ -32,8 +32,24 @@ Json MemoryJson(const model::ProcessSummary& process) {
   add(json, "own_bytes", account.own);
   add(json, "file_backed_bytes", account.file_backed);
   add(json, "stacks_bytes", account.stacks);
+  if (const model::CgroupMemory& group = process.recording.cgroup; group.time_ns != 0)
+    json["kernel_bytes"] = group.Kernel();
   add(json, "unexplained_bytes", account.Unexplained());
   return json;
+}
+
+Json CgroupJson(const model::CgroupMemory& group) {
+  if (group.time_ns == 0) return Json::object();
+  return {{"peak_bytes", group.peak},
+          {"anon_bytes", group.anon},
+          {"file_bytes", group.file},
+          {"inactive_file_bytes", group.inactive_file},
+          {"shmem_bytes", group.shmem},
+          {"slab_bytes", group.slab},
+          {"page_tables_bytes", group.page_tables},
+          {"kernel_stack_bytes", group.kernel_stack},
+          {"sock_bytes", group.sock},
+          {"limit_hits", group.limit_hits}};
 }
 
 }  // namespace heapecho::output

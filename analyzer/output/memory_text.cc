@@ -4,11 +4,13 @@
 #include <cmath>
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "analyzer/output/memory.h"
 #include "analyzer/output/report_times.h"
@@ -53,6 +55,47 @@ void Add(const MemoryAccount& part, MemoryAccount* sum) {
   Add(part.stacks, &sum->stacks);
 }
 
+// Pages that nobody wrote to since a fork are one process's: the parent's, or where that is not
+// among them, the first child's.
+double CountedTwice(const std::vector<const model::ProcessSummary*>& processes) {
+  std::set<model::RecordingId> counted;
+  for (const model::ProcessSummary* process : processes) counted.insert(process->recording.id);
+  double twice = 0;
+  for (const model::ProcessSummary* process : processes) {
+    const model::Recording& recording = process->recording;
+    if (!recording.parent_id.IsZero() && !counted.insert(recording.parent_id).second)
+      twice += process->memory.inherited;
+  }
+  return twice;
+}
+
+// What else the control group pays for.
+std::string GroupText(const model::ProcessSummary& process) {
+  const model::Recording& recording = process.recording;
+  const model::CgroupMemory& group = recording.cgroup;
+  if (group.time_ns == 0 || recording.cgroup_current == 0) return "";
+  const auto mebibytes = [](uint64_t bytes) { return Mebibytes(static_cast<double>(bytes)); };
+  std::string text = absl::StrCat("  The control group held ", mebibytes(recording.cgroup_current));
+  if (recording.cgroup_limit != 0)
+    absl::StrAppend(&text, " of ", mebibytes(recording.cgroup_limit));
+  absl::StrAppend(&text, " MiB: anonymous ", mebibytes(group.anon), ", page cache ",
+                  mebibytes(group.file - std::min(group.file, group.shmem)), ", shared and tmpfs ",
+                  mebibytes(group.shmem), ", kernel ", mebibytes(group.Kernel()));
+  std::vector<std::string> kernel;
+  const auto add = [&](const char* name, uint64_t bytes) {
+    if (mebibytes(bytes) != "0.0") kernel.push_back(absl::StrCat(name, " ", mebibytes(bytes)));
+  };
+  add("page tables", group.page_tables);
+  add("stacks", group.kernel_stack);
+  add("slab", group.slab);
+  add("sockets", group.sock);
+  if (!kernel.empty()) absl::StrAppend(&text, " (", absl::StrJoin(kernel, ", "), ")");
+  if (group.limit_hits != 0)
+    absl::StrAppend(&text, "; it was at its limit ",
+                    HumanCount(static_cast<double>(group.limit_hits)), " times");
+  return text + "\n";
+}
+
 // Whether both were there when the larger one was looked at: what ran one after the other is no
 // sum.
 bool RanBeside(const model::ProcessSummary& process, const model::ProcessSummary& largest) {
@@ -60,7 +103,8 @@ bool RanBeside(const model::ProcessSummary& process, const model::ProcessSummary
   return &process == &largest || (StartedAt(process.recording) <= then && EndedAt(process) >= then);
 }
 
-std::vector<Column> ColumnsOf(const model::Report& report) {
+// Those that ran beside the one that had most resident, largest first.
+std::vector<const model::ProcessSummary*> Largest(const model::Report& report) {
   std::vector<const model::ProcessSummary*> processes;
   for (const model::ProcessSummary& process : report.processes)
     if (process.memory.known) processes.push_back(&process);
@@ -68,8 +112,14 @@ std::vector<Column> ColumnsOf(const model::Report& report) {
                    [](const auto* a, const auto* b) { return a->memory.rss > b->memory.rss; });
   std::erase_if(processes, [largest = processes.empty() ? nullptr : processes.front()](
                                const auto* process) { return !RanBeside(*process, *largest); });
+  return processes;
+}
+
+std::vector<Column> ColumnsOf(const std::vector<const model::ProcessSummary*>& processes) {
   Column all;
   for (const model::ProcessSummary* process : processes) Add(process->memory, &all.account);
+  all.account.inherited = CountedTwice(processes);
+  all.account.rss -= all.account.inherited;
   std::vector<Column> columns;
   if (processes.size() > 1) {
     all.title = absl::StrCat("all ", processes.size());
@@ -120,8 +170,9 @@ class Table {
 }  // namespace
 
 std::string MemoryText(const model::Report& report) {
-  const std::vector<Column> columns = ColumnsOf(report);
-  if (columns.empty()) return "";
+  const std::vector<const model::ProcessSummary*> processes = Largest(report);
+  if (processes.empty()) return "";
+  const std::vector<Column> columns = ColumnsOf(processes);
   using Part = std::optional<double>;
   const auto less = [](Part part) { return part ? Part(-*part) : part; };
   Table table(columns);
@@ -138,13 +189,18 @@ std::string MemoryText(const model::Report& report) {
   table.Row("heapecho's own", [](const MemoryAccount& a) { return Part(a.own); });
   table.Row("files, shared memory", [](const MemoryAccount& a) { return Part(a.file_backed); });
   table.Row("thread stacks", [](const MemoryAccount& a) { return a.stacks; });
+  // A process's own column has such pages in its parts and in what is resident.
+  const MemoryAccount* const sum = columns.size() > 1 ? &columns.front().account : nullptr;
+  const auto twice = [&](const MemoryAccount& a) { return &a == sum ? a.inherited : 0.0; };
+  table.Row("in parent and child, once", [&](const MemoryAccount& a) { return Part(-twice(a)); });
   table.Row(
-      "unexplained", [](const MemoryAccount& a) { return Part(a.Unexplained()); }, true);
+      "unexplained", [&](const MemoryAccount& a) { return Part(a.Unexplained() + twice(a)); },
+      true);
   table.Row(
       "resident (RSS)", [](const MemoryAccount& a) { return Part(a.rss); }, true);
   return absl::StrCat("Where the memory went, when last looked at (what is live is known to ± ",
                       Mebibytes(columns.front().account.live_error), " MiB, and so is the rest)\n",
-                      table.Text(), "\n");
+                      table.Text(), GroupText(*processes.front()), "\n");
 }
 
 }  // namespace heapecho::output

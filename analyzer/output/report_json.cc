@@ -120,6 +120,8 @@ Json ToJson(const model::ProcessSummary& process) {
   json["allocated"] = ToJson(recording.allocated);
   json["domains"] = DomainsOf(process);
   json["memory"] = MemoryJson(process);
+  if (Json group = CgroupJson(recording.cgroup); !group.empty())
+    json["cgroup"] = std::move(group);
   json["threads"] = {{"seen", recording.threads_seen}};
   if (recording.threads_at_most != 0) json["threads"]["at_most"] = recording.threads_at_most;
   if (const model::GrowthWindow& window = process.growth; window.from_ns != 0) {

@@ -108,6 +108,7 @@ void ReadHeader(const wire::FileHeader& header, model::Recording& recording,
   recording.allocator_ns = header.allocator_ns;
   recording.allocator_took_ns = header.allocator_took_ns;
   recording.allocator_asked = header.allocator_asked;
+  recording.look_longest_ns = header.look_longest_ns;
   recording.recording_end_errno = header.recording_end_errno;
 
   switch (static_cast<wire::ProcessEnd>(header.process_end)) {

@@ -50,6 +50,7 @@ void ReadParts(const wire::HistoryPoint& from, model::HistoryPoint& point) {
   parts.file_private = bytes(from.file_private);
   parts.untouched = bytes(from.untouched);
   parts.shared_live = bytes(from.shared_live);
+  parts.inherited = bytes(from.inherited);
 }
 
 model::HistoryPoint ToPoint(const wire::HistoryPoint& from, const uint8_t* stacks,

@@ -45,6 +45,7 @@ constinit std::atomic<bool> g_known = false;
 constinit std::atomic<uint64_t> g_due_ns = 0;
 constinit std::atomic<uint64_t> g_last_ns = 0;
 constinit std::atomic<uint64_t> g_cpu_ns = 0;  // what it took the last time
+constinit std::atomic<uint64_t> g_all_cpu_ns = 0;
 constinit std::atomic<uint64_t> g_longest_ns = 0;
 constinit std::atomic<uint64_t> g_count = 0;
 constinit std::atomic<bool> g_locks_are_free = true;
@@ -155,6 +156,7 @@ bool AskAllocatorIfDue(uint64_t now, uint64_t unaccounted, uint64_t resident, bo
     if (pause < took * kTimesWhatItTook) pause = took * kTimesWhatItTook;
     if (pause < cpu * kTimesItsCpuTime) pause = cpu * kTimesItsCpuTime;
     g_cpu_ns.store(cpu, kRelaxed);
+    g_all_cpu_ns.fetch_add(cpu, kRelaxed);
     g_due_ns.store(now + pause, kRelaxed);
     g_last_ns.store(now, kRelaxed);
     if (took > g_longest_ns.load(kRelaxed)) g_longest_ns.store(took, kRelaxed);
@@ -177,7 +179,8 @@ void AllocatorLookAfterFork(bool locks_are_free) {
 AllocatorLooks AllocatorsLooks() {
   return {.last_ns = g_last_ns.load(kRelaxed),
           .longest_ns = g_longest_ns.load(kRelaxed),
-          .count = g_count.load(kRelaxed)};
+          .count = g_count.load(kRelaxed),
+          .cpu_ns = g_all_cpu_ns.load(kRelaxed)};
 }
 
 }  // namespace heapecho::hook

@@ -34,9 +34,9 @@ bool AskAllocatorIfDue(uint64_t now, uint64_t unaccounted, uint64_t resident, bo
 // In a forked child. `locks_are_free`: by fork(), which sees to that.
 void AllocatorLookAfterFork(bool locks_are_free);
 
-// For the recording's header: when it was asked last, the longest that took, how often.
+// When it was asked last, the longest that took, how often, and the CPU time of all.
 struct AllocatorLooks {
-  uint64_t last_ns, longest_ns, count;
+  uint64_t last_ns, longest_ns, count, cpu_ns;
 };
 AllocatorLooks AllocatorsLooks();
 

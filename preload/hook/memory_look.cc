@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "preload/base/counters.h"
+#include "preload/hook/allocator_look.h"
 #include "preload/hook/memory_sources.h"
 #include "preload/hook/range_look.h"
 #include "preload/hook/state.h"
@@ -127,8 +128,12 @@ void LookAtMemory(uint64_t now, bool is_last) {
   store(header->cgroup_limit, group.limit);
   store(header->looked_ns, now);
   Fill(g_state.history.draft(), now, process, group);
+  const uint64_t parts_start = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID);
+  const uint64_t asking_before = AllocatorsLooks().cpu_ns;
   FillParts(g_state.history.draft(), now, is_last);
   FillHeader(*header, now, g_scratch);
+  const uint64_t parts = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - parts_start;
+  const uint64_t asking = AllocatorsLooks().cpu_ns - asking_before;
   g_state.history.Add(g_state.recording, &g_state.interner.Totals(0), g_state.interner.used());
   const uint64_t live = g_state.history.draft().live_bytes;
   const uint64_t growth = live / kGrowthShare;
@@ -136,7 +141,10 @@ void LookAtMemory(uint64_t now, bool is_last) {
   g_request_due.store(group.limit / kRequestShare, kRelaxed);
   g_cpu_ns.store(g_state.cpu_ns.load(kRelaxed), kRelaxed);
   const uint64_t cost = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start;
-  g_cost_ns.store(cost, kRelaxed);
+  g_cost_ns.store(cost - parts, kRelaxed);  // the parts have pauses of their own
+  if (cost - asking > __atomic_load_n(&header->look_longest_ns, __ATOMIC_RELAXED)) {
+    store(header->look_longest_ns, cost - asking);
+  }
   g_state.own_ns.fetch_add(cost, kRelaxed);
   // The automatic interval decides about samples: what looks take, it cannot change.
   g_state.controlled_own_ns.fetch_add(cost, kRelaxed);

@@ -29,7 +29,7 @@ constexpr uint64_t kSmallestBlock = 64 << 10;
 
 struct Bytes {
   uint64_t malloc_heap, arrow_reserve, own_private, own_file, stacks, file_private, shared_live,
-      untouched;
+      untouched, inherited;
 };
 
 // A round, and what the last whole one found. Of whoever looks at memory.
@@ -124,6 +124,17 @@ uintptr_t AddRange(const Range& range, uintptr_t at, char* buffer, PagemapReader
     } else {
       sums.shared_live += pages.present;
       if (is_whole) sums.untouched += reached - at - pages.present - pages.swapped;
+    }
+  } else if (is_private && g_state.has_parent) {
+    // Only pagemap tells what nobody wrote to since the fork.
+    Residency pages = {};
+    if (!pagemap.Read(at, range.end(), deadline, &pages)) return range.end();
+    reached = pages.next;
+    sums.inherited += pages.present_inherited;
+    if (uint64_t* const sum = SumOf(range, sums)) {
+      *sum += pages.present;
+    } else if (is_live && is_whole) {
+      sums.untouched += reached - at - pages.present - pages.swapped;
     }
   } else if (uint64_t* const sum = SumOf(range, sums)) {
     *sum += PresentPrivate(buffer, at, range.end(), deadline, &reached);
@@ -257,6 +268,7 @@ void LookAtPresence(wire::HistoryPoint& moment, uint64_t now, bool is_last) {
   moment.file_private = Pages(found.file_private);
   moment.untouched = Pages(found.untouched);
   moment.shared_live = Pages(found.shared_live);
+  moment.inherited = Pages(found.inherited);
 }
 
 void PresenceLookAfterFork() { g_round = {}; }

@@ -19,6 +19,7 @@ using base::Syscall;
 constexpr uint64_t kPresent = uint64_t{1} << 63;
 constexpr uint64_t kSwapped = uint64_t{1} << 62;
 constexpr uint64_t kFileOrShared = uint64_t{1} << 61;
+constexpr uint64_t kExclusive = uint64_t{1} << 56;  // Linux 4.2
 
 // PAGEMAP_SCAN (Linux 6.7): tells runs of pages that are there, and steps over what never had any. struct pm_scan_arg
 // and struct page_region of its header, which is younger than those that this is built with.
@@ -93,6 +94,9 @@ bool PagemapReader::Read(uintptr_t start, uintptr_t end, uint64_t deadline_ns, R
       memcpy(&entry, buffer_ + i * 8, 8);
       if ((entry & kPresent) != 0) residency->present += base::kPageSize;
       if ((entry & (kPresent | kFileOrShared)) == kPresent) residency->present_private += base::kPageSize;
+      if ((entry & (kPresent | kFileOrShared | kExclusive)) == kPresent) {
+        residency->present_inherited += base::kPageSize;
+      }
       if ((entry & (kPresent | kSwapped)) == kSwapped) residency->swapped += base::kPageSize;
     }
     residency->next += entries * base::kPageSize;

@@ -10,6 +10,7 @@ namespace heapecho::recording {
 struct Residency {
   uint64_t present;  // bytes, as this process has touched them: of shared memory its own share alone
   uint64_t present_private;  // bytes of them that are neither a file's nor shared: copies made by writing included
+  uint64_t present_inherited;  // bytes of the private ones that another process has too: nobody wrote to them since a fork
   uint64_t swapped;  // bytes
   uintptr_t next;    // read up to here; the range's end: all of it
 };

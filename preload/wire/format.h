@@ -155,6 +155,7 @@ struct FileHeader {
   uint64_t allocator_ns;
   uint64_t allocator_took_ns;  // the longest that it took to say so
   uint64_t allocator_asked;    // how often
+  uint64_t look_longest_ns;    // the most CPU time that a look took, what the allocator was asked left out
 };
 static_assert(sizeof(Section) == 32, "a recording's layout: raise kVersion (see the top of this file)");
 static_assert(offsetof(FileHeader, static_check) == 160, "a recording's layout: raise kVersion");
@@ -482,7 +483,9 @@ struct HistoryPoint {
   uint32_t file_private;   // pages, likewise: this process's own copies of files' pages, libraries' data
   uint32_t untouched;      // pages, likewise: not present, of live blocks
   uint32_t shared_live;    // pages, likewise: of shared memory that is live in domain mmap
-  uint64_t reserved[3];
+  uint32_t inherited;      // pages, likewise: as they were at the fork, so others have them too
+  uint32_t reserved0;
+  uint64_t reserved[2];
   uint64_t check;          // HistoryCheck(): word for word, seed: the slot's index
 };
 static_assert(sizeof(HistoryParts) == 32, "a recording's layout: raise kVersion");

@@ -74,6 +74,47 @@ TEST(Memory, TakesMallocsWordForWhatItKeeps) {
   EXPECT_LT(account.Unexplained(), 71.0 * kMiB);
 }
 
+TEST(Memory, DerivesWhatMallocKeepsWhereItWasNotAsked) {
+  Looked process;
+  process.point.parts.presence_known = true;
+  process.point.parts.malloc_heap = 40 * kMiB;
+  // The blocks with their headers, and a small object of Python's that was sampled.
+  const double held = 1000 * 1008.0 + 528;
+  EXPECT_DOUBLE_EQ(*process.Account().retained.malloc, 40.0 * kMiB - held);
+  process.point.parts.malloc_heap = 11 * kMiB;  // less than a tenth of what is resident is kept
+  EXPECT_FALSE(process.Account().retained.malloc.has_value());
+  process.point.parts.malloc_free_known = true;
+  process.point.parts.malloc_free = 3 * kMiB;
+  EXPECT_EQ(*process.Account().retained.malloc, 3.0 * kMiB) << "its own word goes first";
+}
+
+TEST(Memory, KnowsWhatArrowsPoolsKeepOfWhatTheyHave) {
+  Looked process;
+  process.point.parts.presence_known = true;
+  process.point.parts.arrow_reserve = 70 * kMiB;
+  process.point.domain_live[2] = 20.0 * kMiB;
+  EXPECT_EQ(*process.Account().retained.arrow, 50.0 * kMiB);
+}
+
+TEST(Memory, TakesWhatThePresenceLookSawForItsParts) {
+  Looked process;
+  model::HistoryPoint::Parts& parts = process.point.parts;
+  parts.presence_known = true;
+  parts.own_file = 1 * kMiB;
+  parts.own_private = 5 * kMiB;
+  parts.stacks = 2 * kMiB;
+  parts.file_private = 3 * kMiB;
+  parts.untouched = 7 * kMiB;
+  parts.shared_live = 4 * kMiB;
+  parts.inherited = 6 * kMiB;
+  const model::MemoryAccount account = process.Account();
+  EXPECT_DOUBLE_EQ(account.own, 6.0 * kMiB + 528);
+  EXPECT_EQ(account.file_backed, (12.0 - 1 - 4 + 3) * kMiB);
+  EXPECT_EQ(*account.stacks, 2.0 * kMiB);
+  EXPECT_EQ(*account.untouched, 7.0 * kMiB);
+  EXPECT_EQ(account.inherited, 6.0 * kMiB);
+}
+
 TEST(Memory, CountsHeadersAndRoundingByTheAllocatorThatServed) {
   Looked process;
   EXPECT_DOUBLE_EQ(process.Account().overhead, 1000 * 8.0 + 50'000 * 8.0);

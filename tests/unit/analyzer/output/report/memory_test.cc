@@ -49,6 +49,38 @@ TEST(MemoryText, AddsUpOnlyWhatRanSideBySide) {
   EXPECT_THAT(MemoryText(report), Not(HasSubstr("4100")));
 }
 
+TEST(MemoryText, CountsPagesOfBeforeTheForkOnce) {
+  model::Report report = Looked();
+  report.processes[1].memory.inherited = 15 * kMiB;  // of the first one, its parent
+  const std::string text = MemoryText(report);
+  EXPECT_THAT(text, HasSubstr("in parent and child, once    -15.0"));
+  EXPECT_THAT(text, HasSubstr("resident (RSS)              1045.0"));
+  EXPECT_THAT(text, HasSubstr("unexplained                  118.0"));
+  report.processes[1].recording.parent_id = {};
+  EXPECT_THAT(MemoryText(report), Not(HasSubstr("once")));
+}
+
+TEST(MemoryText, PutsTheControlGroupBeside) {
+  model::Report report = Looked();
+  model::Recording& recording = report.processes[1].recording;
+  recording.cgroup_current = 1900 << 20;
+  recording.cgroup_limit = 2048U << 20;
+  recording.cgroup = {.time_ns = 1,
+                      .anon = 1000 << 20,
+                      .file = 800 << 20,
+                      .shmem = 100 << 20,
+                      .slab = 20 << 20,
+                      .page_tables = 5 << 20,
+                      .limit_hits = 12};
+  EXPECT_THAT(MemoryText(report),
+              HasSubstr("  The control group held 1900.0 of 2048.0 MiB: anonymous 1000.0, page "
+                        "cache 700.0, shared and tmpfs 100.0, kernel 25.0 (page tables 5.0, slab "
+                        "20.0); it was at its limit 12 times\n"));
+  EXPECT_EQ(MemoryJson(report.processes[1])["kernel_bytes"], 25 << 20);
+  EXPECT_EQ(CgroupJson(recording.cgroup)["shmem_bytes"], 100 << 20);
+  EXPECT_TRUE(CgroupJson({}).empty());
+}
+
 TEST(MemoryText, AlwaysHasALineForWhatIsUnexplainedEvenBelowZero) {
   model::Report report = Looked();
   report.processes[1].memory.rss = 900 * kMiB;
