@@ -207,7 +207,7 @@ uint64_t UntouchedOfBlocks(Room& room, PagemapReader& pagemap, uint64_t deadline
 
 // Goes on until the deadline; true when the round is whole.
 bool GoOn(Room& room, uint64_t deadline) {
-  PagemapReader pagemap(room.buffer);
+  PagemapReader pagemap(room.buffer, g_state.has_parent);
   do {
     Range range;
     switch (NextRange(g_round.next, &range)) {

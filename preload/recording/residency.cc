@@ -40,8 +40,9 @@ constexpr uintptr_t kMostScan = 256 << 20;
 
 }  // namespace
 
-PagemapReader::PagemapReader(char* buffer)
+PagemapReader::PagemapReader(char* buffer, bool tells_inherited)
     : buffer_(buffer),
+      tells_inherited_(tells_inherited),
       fd_(static_cast<int>(Syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0))) {}
 
 PagemapReader::~PagemapReader() {
@@ -79,7 +80,7 @@ bool PagemapReader::Read(uintptr_t start, uintptr_t end, uint64_t deadline_ns, R
   residency->next = start;
   if (fd_ < 0) return false;
   while (residency->next < end) {
-    if (end - residency->next >= kLeastScan && Scan(end, residency)) {
+    if (!tells_inherited_ && end - residency->next >= kLeastScan && Scan(end, residency)) {
       if (residency->next < end && ClockNs(CLOCK_MONOTONIC) >= deadline_ns) break;
       continue;
     }

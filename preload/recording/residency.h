@@ -23,7 +23,9 @@ class PagemapReader {
  public:
   static constexpr size_t kBufferSize = 16384;  // 8 MiB of the range at a time
 
-  explicit PagemapReader(char* buffer);  // kBufferSize bytes, aligned to 8
+  // `buffer`: kBufferSize bytes, aligned to 8. Only with `tells_inherited` is present_inherited set: each page is then asked
+  // for by itself.
+  explicit PagemapReader(char* buffer, bool tells_inherited = false);
   ~PagemapReader();
   PagemapReader(const PagemapReader&) = delete;
   PagemapReader& operator=(const PagemapReader&) = delete;
@@ -36,6 +38,7 @@ class PagemapReader {
   bool Scan(uintptr_t end, Residency* residency);
 
   char* const buffer_;
+  const bool tells_inherited_;
   int fd_;
 };
 

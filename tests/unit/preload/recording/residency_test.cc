@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -62,6 +63,26 @@ TEST_F(PagemapReaderTest, FindsNothingInAddressSpaceThatIsOnlyReserved) {
   Residency residency = {};
   ASSERT_TRUE(reader.Read(start(), start() + kPages * kPage, UINT64_MAX, &residency));
   EXPECT_EQ(residency.present, 0u);
+}
+
+TEST_F(PagemapReaderTest, TellsWhatNobodyWroteToSinceAFork) {
+  for (size_t page = 0; page < 10; ++page) Touch(page);
+  const auto inherited = [this] {
+    PagemapReader reader(buffer_, true);
+    Residency residency = {};
+    const bool read = reader.Read(start(), start() + kPages * kPage, UINT64_MAX, &residency);
+    return read && residency.present == 10 * kPage ? residency.present_inherited / kPage : 99;
+  };
+  EXPECT_EQ(inherited(), 0u);
+  const pid_t child = fork();
+  if (child == 0) {
+    for (size_t page = 0; page < 3; ++page) Touch(page);
+    _exit(static_cast<int>(inherited()));
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 7);
+  EXPECT_EQ(inherited(), 0u) << "the other one is gone";
 }
 
 // Of address space in which hardly anything was touched, private and shared.
