@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "analyzer/aggregator/lookback.h"
+#include "analyzer/aggregator/memory.h"
 #include "analyzer/aggregator/merged_stacks.h"
 #include "analyzer/aggregator/namer.h"
 #include "analyzer/aggregator/sites.h"
@@ -104,6 +105,7 @@ void TimelineBuilder::Add(const model::Recording& recording, model::ProcessState
     point.realtime_ns = from.realtime_ns;
     point.from_realtime_ns = from.realtime_ns - (from.time_ns - from.from_ns);
     point.values = from;
+    point.memory = AccountOf(recording, recording.live_blocks, recording.stacks, from);
     point.values.stacks.clear();
     point.values.stacks.shrink_to_fit();
     std::vector<Held>& here = held.emplace_back();

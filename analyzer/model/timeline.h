@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "analyzer/model/memory.h"
 #include "analyzer/model/profile.h"
 #include "analyzer/model/recording.h"
 #include "analyzer/model/report.h"
@@ -17,6 +18,7 @@ struct TimelinePoint {
   uint64_t from_realtime_ns = 0;  // it stands for the time from here on,
   uint64_t realtime_ns = 0;       //   and is of this moment, on the clock on the wall
   HistoryPoint values;            // without stacks
+  MemoryAccount memory;           // where it was then
   std::vector<double> sites;      // bytes, by Timeline::sites
 };
 

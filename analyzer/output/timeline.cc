@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -52,6 +53,28 @@ void AddRow(const std::string& name, const std::vector<double>& values,
                    text(values.back())});
 }
 
+// What a process has resident beside live memory, by kind; nothing where nobody looked.
+struct KindOfMemory {
+  const char* name;
+  const char* column;  // of the CSV
+  std::optional<double> (*of)(const model::MemoryAccount&);
+};
+constexpr KindOfMemory kKinds[] = {
+    {"rounding, headers", "overhead",
+     [](const model::MemoryAccount& a) { return std::optional(a.overhead); }},
+    {"kept by malloc", "kept_malloc",
+     [](const model::MemoryAccount& a) { return a.retained.malloc; }},
+    {"kept by Python", "kept_python",
+     [](const model::MemoryAccount& a) { return a.retained.python; }},
+    {"kept by Arrow", "kept_arrow", [](const model::MemoryAccount& a) { return a.retained.arrow; }},
+    {"heapecho's own", "own", [](const model::MemoryAccount& a) { return std::optional(a.own); }},
+    {"files, shared", "file_backed",
+     [](const model::MemoryAccount& a) { return std::optional(a.file_backed); }},
+    {"thread stacks", "stacks", [](const model::MemoryAccount& a) { return a.stacks; }},
+    {"unexplained", "unexplained",
+     [](const model::MemoryAccount& a) { return std::optional(a.Unexplained()); }},
+};
+
 std::string SiteName(const model::Frame& frame) { return FrameText(frame); }
 
 std::string CsvField(const std::string& text) {
@@ -69,6 +92,8 @@ TimelineGrid GridOf(const model::Timeline& timeline, size_t columns) {
        {&grid.rss, &grid.swap, &grid.limit, &grid.cgroup, &grid.live, &grid.threads})
     row->resize(columns);
   grid.domains.assign(4, std::vector<double>(columns));
+  for (const KindOfMemory& kind : kKinds)
+    grid.kinds.push_back({kind.name, std::vector<double>(columns)});
   grid.sites.assign(timeline.sites.size(), std::vector<double>(columns));
   grid.process_rss.assign(timeline.processes.size(), std::vector<double>(columns));
   grid.from_ns = UINT64_MAX;
@@ -111,6 +136,8 @@ TimelineGrid GridOf(const model::Timeline& timeline, size_t columns) {
       grid.threads[column] += last.values.threads;
       for (size_t i = 0; i < grid.domains.size(); ++i)
         grid.domains[i][column] += last.values.domain_live[i];
+      for (size_t i = 0; last.memory.known && i < grid.kinds.size(); ++i)
+        grid.kinds[i].values[column] += std::max(kKinds[i].of(last.memory).value_or(0), 0.0);
       for (size_t i = 0; i < grid.sites.size(); ++i) grid.sites[i][column] += last.sites[i];
     }
   }
@@ -139,6 +166,7 @@ std::string TimelineText(const model::Timeline& timeline) {
   }
   for (size_t i = 0; i < grid.sites.size(); ++i)
     AddRow(absl::StrCat("  ", SiteName(timeline.sites[i])), grid.sites[i], &rows);
+  for (const TimelineGrid::Kind& kind : grid.kinds) AddRow(kind.name, kind.values, &rows);
   AddRow("threads", grid.threads, &rows, HumanCount);
   absl::StrAppend(&text, TextTable(rows, {2, 3, 4}), "\n");
   if (timeline.processes.size() > 1) {
@@ -176,6 +204,7 @@ std::string TimelineCsv(const model::Timeline& timeline) {
       "time,host,pid,id,covers_s,rss_anon,rss_file,rss_shmem,rss_most,swap,cgroup_current,"
       "cgroup_limit,cgroup_oom_kills,live,live_error,live_malloc,live_python,live_arrow,live_mmap,"
       "allocated,freed,threads,samples,dropped,interval";
+  for (const KindOfMemory& kind : kKinds) absl::StrAppend(&text, ",", kind.column);
   for (const model::Frame& site : timeline.sites)
     absl::StrAppend(&text, ",", CsvField(absl::StrCat("site ", SiteName(site))));
   absl::StrAppend(&text, "\n");
@@ -210,6 +239,11 @@ std::string TimelineCsv(const model::Timeline& timeline) {
       add_whole(values.samples);
       add_whole(values.dropped);
       add_whole(values.interval);
+      for (const KindOfMemory& kind : kKinds) {
+        const std::optional<double> bytes =
+            point.memory.known ? kind.of(point.memory) : std::nullopt;
+        add(bytes.value_or(0), bytes.has_value());
+      }
       for (const double bytes : point.sites) add(bytes);
       absl::StrAppend(&text, "\n");
     }

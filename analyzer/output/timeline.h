@@ -21,6 +21,13 @@ struct TimelineGrid {
   std::vector<std::vector<double>> domains;                     // four of them
   std::vector<std::vector<double>> sites;                       // by Timeline::sites
   std::vector<std::vector<double>> process_rss;                 // by Timeline::processes
+  // What is resident beside live memory, as the report has it: kept by allocators, heapecho's own,
+  // files, stacks, the rest. Below nothing counts as nothing.
+  struct Kind {
+    const char* name;
+    std::vector<double> values;
+  };
+  std::vector<Kind> kinds;
 };
 TimelineGrid GridOf(const model::Timeline& timeline, size_t columns);
 

@@ -228,6 +228,18 @@ std::vector<Area> DomainAreas(const TimelineGrid& grid) {
   return areas;
 }
 
+// Live memory by domain, and what is resident beside it; empty where nobody looked.
+std::string PictureByKind(const TimelineGrid& grid) {
+  std::vector<Area> areas = DomainAreas(grid);
+  const size_t domains = areas.size();
+  for (size_t i = 0; i < grid.kinds.size(); ++i) {
+    if (MostOf({&grid.kinds[i].values}) > 0)
+      areas.push_back({grid.kinds[i].name, Hsl(SiteColor(i + 1)), grid.kinds[i].values});
+  }
+  if (areas.size() == domains) return "";
+  return absl::StrCat("<h2>Resident memory by kind</h2>\n", Picture(areas, grid));
+}
+
 std::string Processes(const model::Timeline& timeline, const TimelineGrid& grid) {
   if (timeline.processes.size() < 2) return "";
   std::string text = "<h2>Resident memory of each process</h2>\n";
@@ -265,7 +277,7 @@ std::string TimelineHtml(const model::Timeline& timeline) {
                    limit > 0 ? absl::StrCat(", limit ", HumanBytes(limit)) : "", "</p>\n",
                    "<h2>Live memory by site</h2>\n", Picture(SiteAreas(timeline, grid), grid),
                    "<h2>Live memory by domain</h2>\n", Picture(DomainAreas(grid), grid),
-                   Processes(timeline, grid));
+                   PictureByKind(grid), Processes(timeline, grid));
   for (const std::string& warning : timeline.warnings)
     absl::StrAppend(&text, "<p class=\"warnings\">", EscapeMarkup(warning), "</p>\n");
   return text + "</body>\n</html>\n";

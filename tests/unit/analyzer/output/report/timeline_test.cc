@@ -71,6 +71,24 @@ TEST(TimelineGrid, HasTheLastLevelAndTheHighestRssOfEachColumn) {
   EXPECT_THAT(grid.limit, ElementsAre(512 * kMiB, 512 * kMiB, 512 * kMiB, 0));
 }
 
+TEST(Timeline, ShowsWhatIsResidentBesideLiveMemoryByKind) {
+  model::Timeline timeline = Workers();
+  EXPECT_THAT(TimelineText(timeline), Not(HasSubstr("kept by malloc"))) << "nobody knows";
+  EXPECT_THAT(TimelineHtml(timeline), Not(HasSubstr("by kind")));
+  model::MemoryAccount& memory = timeline.processes[0].points[1].memory;
+  memory.known = true;
+  memory.rss = 200 * kMiB;
+  memory.live = {128 * kMiB, 0, 0, 0};
+  memory.retained.malloc = 40 * kMiB;
+  const TimelineGrid grid = GridOf(timeline, 4);
+  EXPECT_STREQ(grid.kinds[1].name, "kept by malloc");
+  EXPECT_THAT(grid.kinds[1].values, ElementsAre(0, 40 * kMiB, 40 * kMiB, 0));
+  EXPECT_THAT(grid.kinds.back().values, ElementsAre(0, 32 * kMiB, 32 * kMiB, 0));
+  EXPECT_THAT(TimelineText(timeline), HasSubstr("kept by malloc"));
+  EXPECT_THAT(TimelineHtml(timeline), HasSubstr("<h2>Resident memory by kind</h2>"));
+  EXPECT_THAT(TimelineCsv(timeline), HasSubstr(",0,41943040,,,0,0,,33554432,"));
+}
+
 TEST(TimelineGrid, OfNothingIsEmptyAndNoTrap) {
   const TimelineGrid grid = GridOf({}, 3);
   EXPECT_THAT(grid.live, ElementsAre(0, 0, 0));
