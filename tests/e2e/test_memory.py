@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import allocators
 import arrow_versions
 import harness
 
@@ -24,9 +25,9 @@ SHARE = 0.10
 SLACK = 3 * MIB
 
 
-def memory_of(command: list, directory: Path, **extra: str) -> tuple[dict, dict]:
+def memory_of(command: list, directory: Path, allocator: Path | None = None) -> tuple[dict, dict]:
     """What the program said of itself, and what the report says of it."""
-    done = harness.execute(command, harness.recording_environment(directory, INTERVAL, **extra))
+    done = harness.execute(command, harness.recording_environment(directory, INTERVAL, allocator))
     assert done.returncode == 0, done.stderr.decode()
     said = harness.json_lines(done.stdout)[-1]
     seen = harness.report(harness.only_recording(directory))["recordings"][0]["memory"]
@@ -53,6 +54,15 @@ def test_what_leaked_is_live_and_what_of_it_was_never_touched_is_told(directory)
 def test_what_16_threads_freed_and_glibc_keeps_is_kept_by_malloc(directory):
     said, seen = memory_of([harness.program("memory_split"), "arenas"], directory)
     assert said["malloc"] > 10 * said["live"]
+    check(said, seen)
+
+
+@pytest.mark.parametrize("name", [name for name in allocators.NAMES if name != "glibc"])
+def test_what_another_allocator_keeps_is_known_too(name, directory):
+    # How much of it goes back to the system is the allocator's to know; what does not is nowhere but in what it keeps.
+    said, seen = memory_of([harness.program("memory_split"), "arenas"], directory, allocators.path_of(name))
+    del said["malloc"], said["file_backed"]  # its libraries are files, too
+    assert seen["retained"]["malloc"] > seen["rss_bytes"] / 2
     check(said, seen)
 
 
