@@ -202,6 +202,33 @@ TEST_F(NativeUnwinder, AgreesInASignalHandlerThatInterruptsAHandler) {
   EXPECT_EQ(g_tally.signal_frames, 2u);
 }
 
+int g_interrupted = 0, g_not_interrupted = 0;
+
+void WalkAndCount(int) {
+  static NativeFrame frames[512];
+  static StackBounds bounds = {};
+  Registers registers;
+  CaptureRegisters(&registers);
+  const NativeWalk walk = WalkNative(registers, bounds, frames, std::size(frames));
+  ++(walk.interrupted ? g_interrupted : g_not_interrupted);
+}
+
+// Whoever waits for a lock that the interrupted code may hold relies on it.
+TEST_F(NativeUnwinder, SaysWhetherASignalHandlerStandsOnTheStack) {
+  g_interrupted = g_not_interrupted = 0;
+  Recurse(3, [] {
+    AddHere();
+    WalkAndCount(0);
+  });
+  EXPECT_EQ(g_interrupted, 0);
+  EXPECT_EQ(g_not_interrupted, 1);
+  WithHandler(SIGUSR1, 0, WalkAndCount, [] { Recurse(3, [] { raise(SIGUSR1); }); });
+  WithHandler(SIGTRAP, 0, WalkAndCount, [] { Recurse(3, heapecho_test_trapping_leaf); });
+  WithHandler(SIGUSR1, 0, WalkAndCount, [] { raise(SIGUSR1); });  // by rules that are known now
+  EXPECT_EQ(g_interrupted, 3);
+  EXPECT_EQ(g_not_interrupted, 1);
+}
+
 TEST_F(NativeUnwinder, AgreesWhereALeafFunctionWasInterrupted) {
   WithHandler(SIGTRAP, 0, AddInHandler, [] { Recurse(3, heapecho_test_trapping_leaf); });
   EXPECT_EQ(g_tally.signal_frames, 1u);
