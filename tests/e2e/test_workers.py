@@ -58,6 +58,16 @@ class Hungry(Service):
             assert self._master.poll() is None, "".join(self.log)
             self.ask("/")
 
+    def wait_until_all_answer(self) -> None:
+        """Until each worker that runs has answered: one that is still booting when the service stops misses its SIGTERM,
+        and the master kills it in the end."""
+        self.wait_for_generations(0)
+        deadline = time.monotonic() + harness.DEADLINE_S
+        answered: set[int | None] = set()
+        while not {pid for pid in self.booted() if Path(f"/proc/{pid}").exists()} <= answered:
+            assert time.monotonic() < deadline, f"{self.booted() - answered} never answered"
+            answered.add(self.ask("/"))
+
     def recorded(self) -> set[int]:
         return {int(path.name.split("-")[2]) for path in harness.recordings(self.directory)}
 
@@ -103,6 +113,7 @@ def test_workers_killed_at_random_are_no_loop(preload, directory):
             os.kill(victim, signal.SIGKILL)
             service.killed.add(victim)
             service.wait_for_generations(WORKERS + turn + 1)
+        service.wait_until_all_answer()
     assert service.stop() == 0, "".join(service.log)
     parsed = report(directory, "workers")
     group, rows = generations_of(service, parsed)
@@ -136,7 +147,7 @@ def test_workers_that_die_at_the_memory_limit_are_a_loop(preload, directory, cap
                     if no_cgroup is not None and pid is not None and rss_of(pid) > LIMIT // 2:
                         os.kill(pid, signal.SIGKILL)
                         service.wait_for_generations(WORKERS + turn + 1)
-            service.wait_for_generations(WORKERS)
+            service.wait_until_all_answer()
         assert service.stop() == 0, "".join(service.log)
     parsed = report(directory, "workers")
     group, rows = generations_of(service, parsed)
