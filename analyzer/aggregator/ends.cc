@@ -203,9 +203,10 @@ class Joiner {
     } else if (end.state == ProcessState::kKilled || end.state == ProcessState::kUnknown) {
       // Nobody waited, or nobody who recorded: SIGKILL is certain to have ended it, if somebody
       // sent it.
-      if (SenderOf(i, SIGKILL)) {
+      if (const auto sender = SenderOf(i, SIGKILL)) {
         end.state = ProcessState::kKilled;
         end.signal = SIGKILL;
+        end.time_ns = std::max(end.time_ns, sender->note->time_ns);  // it may have been idle
       }
     }
     if (end.state == ProcessState::kKilled || end.state == ProcessState::kExited) TakeSender(i);

@@ -214,6 +214,15 @@ TEST(Ends, AKnownSenderIsNoOomKillThoughTheCountRose) {
   EXPECT_EQ(service.Join(1).oom_kill, OomKill::kNo);
 }
 
+// A worker that had been idle for half an hour counted as over since its last event.
+TEST(Ends, OfOneThatNobodyReapedIsWhenItWasKilled) {
+  Service service;
+  service.Add(101, 2, 8);
+  service.Send(101, 1800, SIGKILL);
+  EXPECT_EQ(service.Join(1).state, ProcessState::kKilled);
+  EXPECT_EQ(service.processes[1].end.time_ns, 1800 * kSecond);
+}
+
 TEST(Ends, ACallThatFailedSentNothing) {
   Service service;
   service.Add(101, 2, 8);
