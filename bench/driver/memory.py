@@ -7,8 +7,8 @@ import statistics
 
 from driver import environment, figures
 
-# Nearly as many sampled blocks as are followed before the live set is thinned, each from a stack of its own.
-_BLOCKS = 20_000
+# Nearly as many sampled blocks as there is room for stacks, each from one of its own.
+_BLOCKS = 19_000
 # More stacks than the tables hold.
 _STACKS = 1_000_000
 # More mapped ranges than their table holds.

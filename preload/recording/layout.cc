@@ -40,7 +40,7 @@ Layout LayoutFor(uint64_t budget) {
   // The private twins of these tables must fit the 8 MiB that the process may pay, so more disk than the
   // default buys longer events and nothing else.
   const uint64_t share = budget < kDefaultBudget ? budget : kDefaultBudget;
-  layout.stacks = static_cast<uint32_t>(share / 3424);
+  layout.stacks = static_cast<uint32_t>(share / 3392);
   layout.native_nodes = layout.stacks * 6;
   layout.python_nodes = layout.stacks * 2;
   layout.code_bytes = static_cast<uint32_t>(base::RoundUp(share / 8, base::kPageSize));
