@@ -111,6 +111,30 @@ def held_by(parsed: dict, step: str, domain: str | None = None) -> tuple[float, 
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "runserver"])
+def test_what_each_allocator_keeps_of_it_afterwards_is_told(server, parquet, directory, capsys):
+    environment = harness.recording_environment(directory, INTERVAL, EXPORTER_FILE=str(parquet))
+    with running(server, environment, directory) as service:
+        held = service.get("/export")
+        left = service.get("/drop")
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            service.get("/leave")
+        path = recording_of(directory, left["pid"])
+    parsed = harness.report(path)
+    assert left["arrow"] == 0 and left["rows"] < 100 and held["arrow"] > 0, "nothing is held any more"
+    # The first step imports what pyarrow puts off (numpy, pandas), which stays.
+    for step, domain in (("reads", "arrow"), ("converts", None), ("serializes", None)):
+        assert held_by(parsed, step, domain)[0] < 0.02 * held["rows"], step
+    memory = parsed["recordings"][0]["memory"]
+    assert memory["retained"]["arrow"] >= 0 and memory["retained"]["python"] > 0, memory
+    # What was live is more than what is: the difference is somebody's, and the report says whose.
+    assert abs(memory["unexplained_bytes"]) < 0.10 * memory["rss_bytes"], memory
+    with capsys.disabled():
+        print(f"\nNote: {server}: afterwards", ", ".join(
+            f"{name} keeps {count >> 20} MiB" for name, count in memory["retained"].items()),
+            f"of {memory['rss_bytes'] >> 20} MiB resident, {memory['unexplained_bytes'] / (1 << 20):.1f} MiB unexplained")
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "runserver"])
 def test_each_step_from_parquet_to_json_stands_at_its_line(server, parquet, directory, capsys):
     environment = harness.recording_environment(directory, INTERVAL, EXPORTER_FILE=str(parquet))
     with running(server, environment, directory) as service:
