@@ -48,14 +48,17 @@ Capture::~Capture() {
 
 uint32_t Capture::Intern(const stack::Interner::Use& use, wire::Domain domain, uint64_t now) {
   g_state.interner.FoldIfFull(use, g_state.totals, now);
-  return g_state.interner.Intern(use,
-                                 {.native = native_,
-                                  .native_walk = native_walk_,
-                                  .python = scratch_->python,
-                                  .python_walk = python_walk_,
-                                  .code_id = CodeIdOf,
-                                  .behalf_leaf = BehalfOf(thread_)},
-                                 domain, now);
+  const uint32_t stack = g_state.interner.Intern(use,
+                                                 {.native = native_,
+                                                  .native_walk = native_walk_,
+                                                  .python = scratch_->python,
+                                                  .python_walk = python_walk_,
+                                                  .code_id = CodeIdOf,
+                                                  .behalf_leaf = BehalfOf(thread_)},
+                                                 domain, now);
+  g_state.scratch.GiveBack(scratch_);
+  scratch_ = nullptr;
+  return stack;
 }
 
 }  // namespace heapecho::hook

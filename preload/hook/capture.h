@@ -9,9 +9,9 @@
 
 namespace heapecho::hook {
 
-// Walks when it is made, into a scratch buffer that it gives back when it ends. From within a slow
-// path, with the guard held; what it could not do is counted. Allocates nothing, waits for nobody;
-// on the stack.
+// Walks when it is made, into a scratch buffer that it gives back as soon as the stack has its id: there are few, and a
+// thread that is not running keeps its own from the others. From within a slow path, with the guard held; what it could
+// not do is counted. Allocates nothing, waits for nobody; on the stack.
 class Capture {
  public:
   explicit Capture(ThreadState& thread);
@@ -22,7 +22,7 @@ class Capture {
   // False: no scratch buffer was free, and there is no stack.
   explicit operator bool() const { return scratch_ != nullptr; }
 
-  // Its id among `domain`'s stacks; folds the tables first if they are full.
+  // Its id among `domain`'s stacks; folds the tables first if they are full. Once.
   uint32_t Intern(const stack::Interner::Use& use, wire::Domain domain, uint64_t now);
 
  private:

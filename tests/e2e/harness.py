@@ -130,15 +130,20 @@ def truth(output: bytes, value: str, pid: int | None = None) -> Truth:
 def check_exactly(path: Path, said: Truth, value: str) -> None:
     """At interval 1 every block is sampled and an estimate is a count: each site is as `said`.
 
-    A block of 32 bytes and more escapes with e^-32; a thousand million blocks would not make that likely.
+    A block of 32 bytes and more escapes with e^-32; a thousand million blocks would not make that likely. Where more
+    threads were interrupted in the middle of a sample than there are buffers, the samples that found none are counted,
+    and no more than those are missing.
     """
-    seen = estimates(path, value=value)
+    parsed = report(path, value=value)
+    seen = by_site(parsed)
+    lost = parsed["recordings"][0]["drops"]["no_scratch_buffer"]
     for name, sizes in said.items():
         assert all(size >= 32 for size in sizes), "smaller blocks are not certain to be sampled"
         total = sum(size * blocks for size, blocks in sizes.items())
         blocks = sum(sizes.values())
         got = seen.get(name, SiteEstimate())
-        assert (got.bytes, got.objects) == (total, blocks), f"{value} of {name} in {path.name}"
+        assert blocks - lost <= got.objects <= blocks, f"{value} of {name} in {path.name}"
+        assert lost > 0 or got.bytes == total, f"{value} of {name} in {path.name}"
         assert got.domains <= {"malloc"}
     strangers = set(seen) - set(said)
     assert not strangers, f"sites that the program did not name: {strangers}"
