@@ -146,9 +146,14 @@ PageWriter::Run PageWriter::Claim(uint32_t from, uint32_t most) {
 }
 
 int PageWriter::Write(int fd, Run run, bool* interrupted) {
-  const size_t end = (size_t{run.first} + run.count) * base::kPageSize;
-  for (size_t at = size_t{run.first} * base::kPageSize; at < end;) {
-    const long written = Syscall(SYS_pwrite64, fd, memory_ + at, end - at, at);
+  return Write(fd, run, memory_ + size_t{run.first} * base::kPageSize, interrupted);
+}
+
+int PageWriter::Write(int fd, Run run, const char* bytes, bool* interrupted) {
+  const size_t begin = size_t{run.first} * base::kPageSize;
+  const size_t end = begin + size_t{run.count} * base::kPageSize;
+  for (size_t at = begin; at < end;) {
+    const long written = Syscall(SYS_pwrite64, fd, bytes + (at - begin), end - at, at);
     if (!Failed(written) && written > 0) {  // if not all, the next call says why
       at += static_cast<size_t>(written);
       continue;
@@ -252,13 +257,16 @@ int PageWriter::WriteDue(const char* path, uint64_t now_ns, bool* finished) {
   if (next == 0) {
     round_ns_.store(start, kRelaxed);
     next = 1;
+    // What it says is there now is in the file when the round ends; what comes meanwhile may not be.
+    memcpy(first_page_, memory_, sizeof first_page_);
   }
   const int fd = Open(path);
   if (fd < 0) return -fd;
-  int error = WriteUntil(fd, start + kSliceNs, &next);
+  // Opening may take as long as a slice where it asks another process or machine: a slice is of writing.
+  int error = WriteUntil(fd, Now() + kSliceNs, &next);
   if (error == 0 && next == pages_) {
     bool interrupted = false;
-    error = Write(fd, {.first = 0, .count = 1}, &interrupted);
+    error = Write(fd, {.first = 0, .count = 1}, first_page_, &interrupted);
     *finished = !interrupted;
   }
   const int closed = Close(fd);

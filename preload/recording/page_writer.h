@@ -92,6 +92,7 @@ class PageWriter {
   void MarkPages(uint32_t first, uint32_t count);
   Run Claim(uint32_t from, uint32_t most);
   int Write(int fd, Run run, bool* interrupted);
+  int Write(int fd, Run run, const char* bytes, bool* interrupted);
   int WriteUntil(int fd, uint64_t deadline_ns, uint32_t* next);
   int WriteEverything(int fd, uint64_t deadline_ns);
   int Open(const char* path);
@@ -115,6 +116,7 @@ class PageWriter {
   std::atomic<uint32_t> next_;        // where it goes on; 0: none has begun
   std::atomic<uint32_t> at_once_;     // pages for one write: fewer where writes are slow
   std::atomic<uint64_t> slowest_ns_;  // of this round's
+  char first_page_[base::kPageSize] = {};  // as it was when this round began
   std::atomic<uint64_t> changed_[kPages / kPagesInAWord + 1];
 };
 
