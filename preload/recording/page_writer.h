@@ -9,7 +9,7 @@
 //    than 50 ms doubles it, up to 16 s, and quick ones bring it back.
 //  - What was stored before Changed() returned is in the file after the next round, whoever stores
 //    meanwhile. A page that changes while it is written is written again. The first page comes last
-//    in a round, so that what it says is there, is.
+//    in a round, and as it was when the round began, so that what it says is there, is.
 //  - No descriptor is kept: the file is opened by its path, and what is found there must be the
 //    file that Attach() was given. So a program that closes or counts its descriptors meets none of
 //    ours, and nothing else is ever written to. Alternatives: a descriptor with a high number, which
