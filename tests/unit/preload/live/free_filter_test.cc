@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "preload/live/free_filter.h"
 
+#include <set>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -33,16 +34,32 @@ TEST(FreeFilter, ForgettingOneBlockDoesNotHideAnotherOfTheSameSlot) {
 
 TEST(FreeFilter, LetsFewStrangersThroughAtTheLargestLiveSet) {
   std::vector<uintptr_t> blocks;
-  for (uintptr_t i = 0; i < 32768; ++i) blocks.push_back(0x7f0000000000 + i * 4112);
+  // As far apart as samples at the smallest automatic interval.
+  for (uintptr_t i = 0; i < 32768; ++i) blocks.push_back(0x7f0000000000 + i * 16400);
   for (uintptr_t block : blocks) AddToFilter(block);
   int maybe = 0;
   constexpr int kStrangers = 100000;
-  for (uintptr_t i = 0; i < kStrangers; ++i) maybe += MayBeSampled(0x560000000000 + i * 48);
-  // One in sixteen slots is used; the hash is no random function, so a third more is allowed.
+  for (uintptr_t i = 0; i < kStrangers; ++i) maybe += MayBeSampled(0x7f0000000000 + 8 + i * 4800);
+  // One in sixteen slots is used; slots are no random function, so a third more is allowed.
   EXPECT_LT(maybe, kStrangers / 12);
   EXPECT_GT(maybe, 0);
   for (uintptr_t block : blocks) RemoveFromFilter(block);
   EXPECT_EQ(FilterSlotsInUse(), 0u);
+}
+
+TEST(FreeFilter, BlocksAtMultiplesOfAnArenaSizeAreSpread) {
+  for (uintptr_t step = 4096; step <= uintptr_t{1} << 21; step *= 2) {
+    std::set<uint32_t> slots;
+    for (uintptr_t i = 0; i < 2048; ++i) slots.insert(FilterSlot(0x7f0000000010 + i * step));
+    EXPECT_EQ(slots.size(), 2048u) << step;
+  }
+}
+
+// What a free touches of the table is near to what the free of a neighbour touched.
+TEST(FreeFilter, NeighboursShareCacheLinesOfSlots) {
+  std::set<uint32_t> lines;
+  for (uintptr_t i = 0; i < 1024; ++i) lines.insert(FilterSlot(0x560012345670 + i * 64) / 64);
+  EXPECT_LE(lines.size(), 6u);
 }
 
 TEST(FreeFilter, ACountAtItsHighestStaysThereAndIsCounted) {
