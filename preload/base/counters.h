@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The counters of loss: process-wide, relaxed, zero-initialised, never reset but in a forked child.
+//
+// Where a recording is mapped they stand in it at every moment: a process that is killed amid a storm of losses has
+// just those to tell.
 #pragma once
 
 #include <atomic>
@@ -18,9 +21,15 @@ inline constexpr size_t kCounterCount = static_cast<size_t>(Counter::kCount);
 extern constinit std::atomic<uint64_t> g_counters[kCounterCount];
 extern const char* const kCounterNames[kCounterCount];
 
-inline void Count(Counter counter, uint64_t n = 1) {
-  g_counters[static_cast<size_t>(counter)].fetch_add(n, std::memory_order_relaxed);
-}
+// A counter's words in a recording: its name, then its value.
+inline constexpr size_t kCounterRecordWords = 6;
+
+// From now on each count is in the recording at once: `values` is the first counter's value there, the others follow at
+// kCounterRecordWords. Null: nowhere. What was counted until now is in it when the call returns.
+void ShowCountersAt(uint64_t* values);
+
+// Any thread, any signal handler.
+void Count(Counter counter, uint64_t n = 1);
 
 #define HEAPECHO_COUNT(name) ::heapecho::base::Count(::heapecho::base::Counter::k_##name)
 

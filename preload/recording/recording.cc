@@ -308,8 +308,8 @@ char* Recording::HistorySlot(uint32_t slot) {
 }
 
 void Recording::MirrorCounters() {
-  if (!active()) return;
-  auto* counters = reinterpret_cast<wire::CounterRecord*>(SectionAt(SectionKind::kCounters));
+  if (!active() || !pages_.attached()) return;  // else they are there already
+  wire::CounterRecord* const counters = Counters();
   for (size_t i = 0; i < base::kCounterCount; ++i) {
     Store(counters[i].value, base::g_counters[i].load(kRelaxed));
   }
@@ -351,6 +351,7 @@ bool Recording::Abandon(uint8_t* id) {
   // The id is in the parent's file, which may be read: it was written once, before the fork.
   memcpy(id, reinterpret_cast<const wire::FileHeader*>(memory_)->id, 16);
   pages_.Detach();
+  base::ShowCountersAt(nullptr);
   base::Unmap(memory_, layout_.file_size);
   memory_ = nullptr;
   for (auto& chunk : present_) chunk.store(0, kRelaxed);

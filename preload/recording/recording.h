@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/base/counters.h"
 #include "preload/buffer/event_ring.h"
 #include "preload/recording/directory.h"
 #include "preload/recording/identity.h"
@@ -81,6 +82,7 @@ class Recording {
     if (!active()) return;
     if (const char* const place = ring_.Write(thread, event)) pages_.Changed(place, sizeof event);
   }
+  // For a file that is written; a mapped one has them at every moment.
   void MirrorCounters();
   // `record` as ChildLog::Look() gave it, with its check.
   void MirrorChild(uint32_t slot, const wire::ChildRecord& record);
@@ -128,6 +130,10 @@ class Recording {
   Trouble MapFile(int fd);
   Trouble KeepPrivately(int fd);
   char* SectionAt(wire::SectionKind kind) { return memory_ + layout_.Find(kind).offset; }
+  wire::CounterRecord* Counters() {
+    static_assert(sizeof(wire::CounterRecord) == base::kCounterRecordWords * sizeof(uint64_t));
+    return reinterpret_cast<wire::CounterRecord*>(SectionAt(wire::SectionKind::kCounters));
+  }
   void Commit(wire::SectionKind kind, uint64_t at_least);
   // Room for `bytes` at the end of a log; null (and the log stays as it is) when there is none.
   char* Append(wire::SectionKind kind, std::atomic<uint32_t>& used, size_t bytes, size_t* end);

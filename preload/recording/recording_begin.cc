@@ -91,9 +91,11 @@ Trouble Recording::Begin(const Beginning& beginning) {
     }
   }
   base::Unmap(scratch, sizeof(IdentityScratch));
-  if (trouble.what == nullptr)
-    active_.store(true, std::memory_order_release);  // pairs with active()
-  return trouble;
+  if (trouble.what != nullptr) return trouble;
+  active_.store(true, std::memory_order_release);  // pairs with active()
+  // Where the file is written, it has them by the round.
+  if (!pages_.attached()) base::ShowCountersAt(&Counters()->value);
+  return {};
 }
 
 // Gives the file its size, and memory_ to mirror into.
@@ -209,7 +211,7 @@ bool Recording::Fill(const Beginning& beginning, IdentityScratch& scratch) {
                             beginning.facts, scratch, memory_ + identity.offset, identity.size)),
                         kRelaxed);
   Commit(SectionKind::kIdentity, identity_bytes_.load(kRelaxed));
-  auto* counters = reinterpret_cast<wire::CounterRecord*>(SectionAt(SectionKind::kCounters));
+  wire::CounterRecord* const counters = Counters();
   for (size_t i = 0; i < base::kCounterCount; ++i) {
     strncpy(counters[i].name, base::kCounterNames[i], sizeof counters[i].name - 1);
   }
