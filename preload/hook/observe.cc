@@ -223,8 +223,8 @@ void ControlInterval(uint64_t now) {
   const uint64_t own_before = g_state.controlled_own_ns.exchange(own, kRelaxed);
   if (g_state.options.interval == base::kAuto && cpu > cpu_before && cpu_before != 0) {
     g_state.interval.store(
-        sampler::NextAutoInterval(g_state.interval.load(kRelaxed), own - own_before,
-                                  cpu - cpu_before, g_state.smallest_interval.load(kRelaxed)),
+        g_state.auto_interval.Next(g_state.interval.load(kRelaxed), own - own_before, cpu - cpu_before,
+                                   cpu, g_state.smallest_interval.load(kRelaxed)),
         kRelaxed);
   }
   LookAtThreads();

@@ -19,6 +19,7 @@
 #include "preload/recording/procfs.h"
 #include "preload/recording/recording.h"
 #include "preload/recording/threads.h"
+#include "preload/sampler/interval.h"
 #include "preload/stack/intern.h"
 #include "preload/stack/native_unwinder.h"
 #include "preload/stack/python.h"
@@ -64,6 +65,7 @@ struct State {
   std::atomic<uint32_t> threads;            // seeded so far
   std::atomic<uint32_t> threads_at_most;    // at once, when somebody looked
   std::atomic<uint64_t> interval;           // for gaps that are drawn from now on
+  sampler::AutoInterval auto_interval;
   std::atomic<uint64_t> smallest_interval;  // raised by thinning
   std::atomic<uint64_t> own_ns;
   std::atomic<uint64_t> cpu_ns;
