@@ -11,7 +11,7 @@ inline constexpr size_t kPageSize = 4096;
 
 constexpr size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
-// Zeroed private pages, present when first touched; nullptr when the kernel refuses. `bytes` is rounded up
+// Zeroed private pages, each present when it is first touched and no huge ones; nullptr when the kernel refuses. `bytes` is rounded up
 // to pages. Named `name` in /proc/self/maps where the kernel can (PR_SET_VMA). Signal-safe.
 void* MapPrivate(size_t bytes, const char* name);
 
@@ -24,10 +24,9 @@ void Unmap(void* address, size_t bytes);
 // Private pages back to what they were before they were touched: not there, and read as zeros. Whole pages.
 void Forget(void* address, size_t bytes);
 
-// Private pages of which many will never be touched: never more than those that are (no huge pages), and where `wiped`
-// bytes at the end are concerned, zeros in a forked child, which then shares nothing with its parent that is copied when
-// either stores. Whole pages.
-void* MapSparse(size_t bytes, size_t wiped, const char* name);
+// As MapPrivate; the last `wiped` bytes are zeros in a forked child, which then shares nothing with its parent that is
+// copied when either stores. Whole pages.
+void* MapWipedInChild(size_t bytes, size_t wiped, const char* name);
 
 // A zeroed page or more that forked children share; nullptr when the kernel refuses.
 void* MapSharedMemory(size_t bytes);

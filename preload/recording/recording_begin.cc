@@ -158,7 +158,7 @@ Trouble Recording::KeepPrivately(int fd) {
   const uint64_t kept = layout_.Find(SectionKind::kStacks).offset;
   static_assert(SectionKind::kPythonCode < SectionKind::kStacks);
   memory_ = static_cast<char*>(
-      base::MapSparse(layout_.file_size, layout_.file_size - kept, "heapecho recording"));
+      base::MapWipedInChild(layout_.file_size, layout_.file_size - kept, "heapecho recording"));
   if (memory_ == nullptr) return {.what = "no memory to begin", .error = ENOMEM};
   if (!pages_.Attach(memory_, layout_.file_size, layout_.Find(SectionKind::kEvents).offset, fd))
     return {.what = "its file cannot be asked for", .error = 0};

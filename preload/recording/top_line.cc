@@ -194,7 +194,7 @@ TopLine FindTopLine(int fd, const wire::FileHeader& header) {
   const Bytes log = FindSection(header, SectionKind::kPythonCode, 8);
   if (nodes.size == 0 || stacks.size == 0 || log.size == 0 || log.size >= UINT32_MAX) return top;
   auto* const tables =
-      static_cast<Tables*>(base::MapSparse(sizeof(Tables), 0, "heapecho top line"));
+      static_cast<Tables*>(base::MapPrivate(sizeof(Tables), "heapecho top line"));
   if (tables == nullptr) return top;
   const size_t most = nodes.size < sizeof tables->nodes ? nodes.size : sizeof tables->nodes;
   const auto node_count = static_cast<uint32_t>(ReadAt(fd, tables->nodes, most, nodes.offset) /

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -42,6 +44,24 @@ TEST(MapShared, OnlyThePagesThatAreAskedForComeIntoMemory) {
   EXPECT_EQ(PagesInMemory(mapping, kBytes), kChunks * kChunk / kPageSize);
   munmap(mapping, kBytes);
   close(fd);
+}
+
+// Where the system gives huge pages to all that do not object, a table would take 2 MiB for its first byte.
+TEST(MapPrivate, ObjectsToHugePages) {
+  constexpr size_t kBytes = 8 << 20;
+  void* const memory = MapPrivate(kBytes, "memory_test");
+  ASSERT_NE(memory, nullptr);
+  std::ifstream smaps("/proc/self/smaps");
+  std::ostringstream start;
+  start << std::hex << reinterpret_cast<uintptr_t>(memory) << '-';
+  std::string line;
+  while (std::getline(smaps, line) && !line.starts_with(start.str())) {
+  }
+  while (std::getline(smaps, line) && !line.starts_with("VmFlags:")) {
+  }
+  if (!line.starts_with("VmFlags:")) GTEST_SKIP() << "the kernel tells no VmFlags";
+  EXPECT_NE((line + ' ').find(" nh "), std::string::npos) << line;
+  Unmap(memory, kBytes);
 }
 
 }  // namespace
