@@ -156,7 +156,8 @@ void DumpHeader(const model::Recording& recording, Writer& out) {
   out.Add("recording_end_ns", recording.recording_end_ns).End();
   if (recording.keeping != model::Keeping::kMapped) {
     out.Begin("written").Add("why", recording.keeping == model::Keeping::kAsked ? "asked" : "file-system");
-    out.Add("pause_ns", recording.write_pause_ns).Add("longest_ns", recording.write_longest_ns).End();
+    out.Add("pause_ns", recording.write_pause_ns).Add("longest_ns", recording.write_longest_ns);
+    out.Add("events_complete_ns", recording.events_complete_to_ns).End();
   }
   if (recording.looked_ns != 0) {
     out.Begin("look").Add("time_ns", recording.looked_ns).Add("peak_rss", recording.peak_rss);

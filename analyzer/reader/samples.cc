@@ -67,6 +67,16 @@ std::vector<Block> FindBlocks(Source& source, const Part& part, Complaints& comp
   return blocks;
 }
 
+// Where events that were written reach less far than the live set, what was freed in between is in
+// neither: from the events it cannot be told what was live before.
+uint64_t CompleteFrom(uint64_t blocks_from_ns, uint64_t header_ns, const model::Recording& recording) {
+  const bool is_over = recording.process_end != model::ProcessEnd::kRunning;
+  const uint64_t moment =
+      is_over ? std::min(header_ns, recording.process_end_ns) : header_ns;
+  return recording.events_complete_to_ns < moment ? std::max(blocks_from_ns, header_ns)
+                                                  : blocks_from_ns;
+}
+
 uint64_t MostEvents(Source& source, const Part& part) {
   uint64_t bytes = 0;
   for (const ByteRange& range :
@@ -115,10 +125,14 @@ void ReadEvents(Source& source, const Part& part, Events events, model::Recordin
   if (part.records == 0) return;
   const uint64_t per_block =
       (part.record_size - sizeof(wire::BlockHeader)) / sizeof(wire::EventRecord);
+  // The tables of a file that is written are of this moment, and events may be younger.
+  const uint64_t header_ns = recording.last_event_ns;
+  const bool is_mapped = recording.keeping == model::Keeping::kMapped;
   if (events == Events::kKeep) recording.events.reserve(MostEvents(source, part));
   SecondLook second_look(source);
   const std::vector<Block> blocks = FindBlocks(source, part, complaints);
-  recording.events_complete_from_ns = CompleteFrom(blocks, recording);
+  recording.events_complete_from_ns =
+      CompleteFrom(CompleteFrom(blocks, recording), header_ns, recording);
   for (const Block& block : blocks) {
     const Part records = {
         .offset = part.offset + block.index * part.record_size + sizeof(wire::BlockHeader),
@@ -134,6 +148,8 @@ void ReadEvents(Source& source, const Part& part, Events events, model::Recordin
             // before.
             if (record.check == 0 && record.time_ns == 0) return;
             if (record.check != 0 && record.time_ns <= block.started_ns) return;
+            // Or, of a file that is written, one of a life whose beginning is not in the file yet.
+            if (record.check != 0 && record.time_ns > recording.events_complete_to_ns) return;
             if (!second_look.Read(records.offset + index * sizeof record, seed, &record)) {
               ++recording.torn_events;
               return;
@@ -149,6 +165,10 @@ void ReadEvents(Source& source, const Part& part, Events events, model::Recordin
           }
           recording.last_event_ns = std::max(recording.last_event_ns, record.time_ns);
           if (events == Events::kCheck) return;
+          // Of what came after the tables they may have no stack, or another in its place.
+          const bool has_stack =
+              is_mapped ||
+              (record.allocated_ns != 0 ? record.allocated_ns : record.time_ns) <= header_ns;
           const bool allocate = record.kind == static_cast<uint8_t>(wire::EventKind::kAllocate);
           recording.events.push_back(
               {.kind = allocate ? model::Event::Kind::kAllocate : model::Event::Kind::kFree,
@@ -160,7 +180,7 @@ void ReadEvents(Source& source, const Part& part, Events events, model::Recordin
                .weight = record.weight,
                .interval = record.interval,
                .thread = record.thread,
-               .stack = {record.stack}});
+               .stack = {has_stack ? record.stack : wire::kUnknownStack}});
         });
   }
   const auto earlier = [](const model::Event& a, const model::Event& b) {

@@ -48,7 +48,7 @@ uint32_t EventRing::TakeBlock(uint32_t writer, uint64_t now_ns) {
   for (uint32_t i = 0; i < block_count_; ++i) {
     const uint32_t block = hand_.fetch_add(1, kRelaxed) % block_count_;
     if (taken_[block].exchange(true, std::memory_order_acquire)) continue;  // pairs with the releases
-    if (!present_(BlockAt(block), block_bytes_)) {
+    if (!present_(BlockAt(block), block_bytes_, block_sequence_[block].load(kRelaxed) != 0)) {
       taken_[block].store(false, std::memory_order_release);
       return kNoBlock;
     }

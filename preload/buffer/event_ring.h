@@ -24,8 +24,8 @@ class EventRing {
   static constexpr uint32_t kWriters = 32;
   static constexpr uint32_t kMostBlocks = 2048;
 
-  // Makes the memory at `address` writable; false: it never will be.
-  using Present = bool (*)(void* address, size_t bytes);
+  // Makes the memory at `address` writable; false: it never will be. `again`: it held events, which are overwritten.
+  using Present = bool (*)(void* address, size_t bytes, bool again);
 
   // Begins anew over `bytes` at `memory`, in blocks of `block_bytes`. Not while anyone writes.
   void Attach(void* memory, size_t bytes, uint32_t block_bytes, Present present);

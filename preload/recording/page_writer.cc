@@ -62,20 +62,28 @@ class SignalsWait {
 
 }  // namespace
 
-bool PageWriter::Attach(const char* memory, size_t bytes, size_t whole, int fd) {
+bool PageWriter::Attach(char* memory, size_t bytes, size_t tables, uint64_t* complete_to, int fd) {
   struct stat status;
   if (Failed(Syscall(SYS_fstat, fd, &status))) return false;
   device_ = status.st_dev;
   inode_ = status.st_ino;
   pages_ = static_cast<uint32_t>(bytes / base::kPageSize);
-  whole_pages_ = static_cast<uint32_t>(whole / base::kPageSize);
+  table_pages_ = static_cast<uint32_t>(tables / base::kPageSize);
+  complete_to_ = complete_to;
   for (uint32_t word = 0; word <= pages_ / kPagesInAWord; ++word) changed_[word].store(0, kRelaxed);
   due_ns_.store(0, kRelaxed);
   pause_ns_.store(kShortestPauseNs, kRelaxed);
   longest_ns_.store(0, kRelaxed);
   in_flight_.store(0, kRelaxed);
   descriptor_.store(0, kRelaxed);
+  overwrites_.store(0, kRelaxed);
+  directly_.store(0, kRelaxed);
+  round_ns_.store(0, kRelaxed);
+  next_round_ns_.store(0, kRelaxed);
   next_.store(0, kRelaxed);
+  follow_.store(0, kRelaxed);
+  had_part_.store(true, kRelaxed);
+  has_followed_.store(true, kRelaxed);
   at_once_.store(kMostAtOnce, kRelaxed);
   slowest_ns_.store(0, kRelaxed);
   memory_ = memory;
@@ -116,12 +124,14 @@ bool PageWriter::IsChanged(const void* address, size_t bytes) const {
   return false;
 }
 
-// Changed pages at or behind `from` that lie side by side, or nearly, at most so many. They count
-// as unchanged from here on.
-PageWriter::Run PageWriter::Claim(uint32_t from, uint32_t most) {
-  for (uint32_t word = from / kPagesInAWord; word <= pages_ / kPagesInAWord; ++word) {
+// Changed pages at or behind `from` and before `end` that lie side by side, or nearly, at most so
+// many. They count as unchanged from here on.
+PageWriter::Run PageWriter::Claim(uint32_t from, uint32_t end_page, uint32_t most) {
+  for (uint32_t word = from / kPagesInAWord; word <= end_page / kPagesInAWord; ++word) {
     uint64_t bits = changed_[word].load(kRelaxed);
     if (word == from / kPagesInAWord) bits &= ~uint64_t{0} << from % kPagesInAWord;
+    if (word == end_page / kPagesInAWord)
+      bits &= (uint64_t{1} << end_page % kPagesInAWord) - 1;
     if (bits == 0) continue;
     const auto first = static_cast<uint32_t>(__builtin_ctzll(bits));
     uint32_t end = first;  // in the word
@@ -131,7 +141,7 @@ PageWriter::Run PageWriter::Claim(uint32_t from, uint32_t most) {
         continue;
       }
       const bool apart = next > end;
-      if (next + 1 - first > most || (apart && word * kPagesInAWord + next >= whole_pages_)) break;
+      if (next + 1 - first > most || (apart && word * kPagesInAWord + next >= table_pages_)) break;
       end = ++next;
     }
     const uint32_t count = end - first;
@@ -142,7 +152,7 @@ PageWriter::Run PageWriter::Claim(uint32_t from, uint32_t most) {
                              std::memory_order_seq_cst);
     return run;
   }
-  return {.first = pages_, .count = 0};
+  return {.first = end_page, .count = 0};
 }
 
 int PageWriter::Write(int fd, Run run, bool* interrupted) {
@@ -159,6 +169,7 @@ int PageWriter::Write(int fd, Run run, const char* bytes, bool* interrupted) {
       continue;
     }
     MarkPages(run.first, run.count);
+    Overwritten();  // perhaps behind where somebody else goes on
     const int error = written == 0 ? EIO : ErrnoOf(written);
     if (!IsPassing(error)) return error;
     *interrupted = true;
@@ -167,13 +178,13 @@ int PageWriter::Write(int fd, Run run, const char* bytes, bool* interrupted) {
   return 0;
 }
 
-// From page `*next` on, which becomes where to go on: pages_ when all was seen.
-int PageWriter::WriteUntil(int fd, uint64_t deadline_ns, uint32_t* next) {
+// From page `*next` on, which becomes where to go on: `end` when all before it was seen.
+int PageWriter::WriteUntil(int fd, uint64_t deadline_ns, uint32_t end, uint32_t* next) {
   bool interrupted = false;
   for (uint64_t before = Now(); before < deadline_ns && !interrupted;) {
-    const Run run = Claim(*next, at_once_.load(kRelaxed));
+    const Run run = Claim(*next, end, at_once_.load(kRelaxed));
     if (run.count == 0) {
-      *next = pages_;
+      *next = end;
       break;
     }
     *next = run.first;
@@ -236,9 +247,12 @@ void PageWriter::Settle(uint64_t start_ns, uint64_t end_ns, bool finished) {
     const uint64_t slowest = slowest_ns_.exchange(0, kRelaxed);
     if (slowest > kSlowNs && pause < kLongestPauseNs) pause *= 2;
     if (slowest < kQuickNs && pause > kShortestPauseNs) pause /= 2;
-    const uint64_t next_round = round_ns_.load(kRelaxed) + pause;
-    if (due < next_round) due = next_round;
     pause_ns_.store(pause, kRelaxed);
+    next_round_ns_.store(round_ns_.load(kRelaxed) + pause, kRelaxed);
+  }
+  if (next_.load(kRelaxed) == 0 && has_followed_.load(kRelaxed) &&
+      due < next_round_ns_.load(kRelaxed)) {
+    due = next_round_ns_.load(kRelaxed);
   }
   due_ns_.store(due,
                 std::memory_order_release);  // pairs with WriteDue: the next one goes on from here
@@ -253,31 +267,85 @@ int PageWriter::WriteDue(const char* path, uint64_t now_ns, bool* finished) {
   }
   const SignalsWait signals_wait;
   const uint64_t start = Now();
-  uint32_t next = next_.load(kRelaxed);
-  if (next == 0) {
-    round_ns_.store(start, kRelaxed);
-    next = 1;
-    // What it says is there now is in the file when the round ends; what comes meanwhile may not be.
-    memcpy(first_page_, memory_, sizeof first_page_);
+  if (next_.load(kRelaxed) == 0 && had_part_.load(kRelaxed) &&
+      now_ns >= next_round_ns_.load(kRelaxed)) {
+    BeginRound(start);
   }
   const int fd = Open(path);
   if (fd < 0) return -fd;
-  // Opening may take as long as a slice where it asks another process or machine: a slice is of writing.
-  int error = WriteUntil(fd, Now() + kSliceNs, &next);
-  if (error == 0 && next == pages_) {
-    bool interrupted = false;
-    error = Write(fd, {.first = 0, .count = 1}, first_page_, &interrupted);
-    *finished = !interrupted;
-  }
+  const int error = WritePart(fd, finished);
   const int closed = Close(fd);
-  next_.store(*finished ? 0 : next, kRelaxed);
   Settle(start, Now(), *finished);
   return error != 0 ? error : closed;
 }
 
+void PageWriter::BeginRound(uint64_t now_ns) {
+  round_ns_.store(now_ns, kRelaxed);
+  next_.store(1, kRelaxed);
+  round_directly_.store(directly_.load(kRelaxed), kRelaxed);
+  // What it says is there now is in the file when the round ends; what comes meanwhile may not be.
+  memcpy(first_page_, memory_, sizeof first_page_);
+}
+
+int PageWriter::WritePart(int fd, bool* finished) {
+  // Opening may take as long as a part where it asks another process or machine: a part is of writing.
+  const uint64_t deadline = Now() + kSliceNs;
+  uint32_t next = next_.load(kRelaxed);
+  const bool in_round = next != 0;
+  if (in_round) {
+    if (const int error = WriteUntil(fd, deadline, table_pages_, &next)) return error;
+    next_.store(next, kRelaxed);
+    if (next != table_pages_) return 0;
+    has_followed_.store(false, kRelaxed);
+  }
+  bool completed = false;
+  if (const int error = Follow(fd, deadline, &completed)) return error;
+  had_part_.store(!in_round || has_followed_.load(kRelaxed), kRelaxed);
+  if (!in_round && !completed) return 0;
+  bool interrupted = false;
+  if (const int error = WriteCopy(fd, &interrupted)) return error;
+  if (!in_round || interrupted) return 0;
+  next_.store(0, kRelaxed);
+  *finished = true;
+  return 0;
+}
+
+// `*completed`: the first page has news of it.
+int PageWriter::Follow(int fd, uint64_t deadline_ns, bool* completed) {
+  uint32_t next = follow_.load(kRelaxed);
+  if (next == 0) {
+    next = table_pages_;
+    follow_ns_.store(Now(), kRelaxed);
+    follow_overwrites_.store(overwrites_.load(kRelaxed), kRelaxed);
+  }
+  const int error = WriteUntil(fd, deadline_ns, pages_, &next);
+  follow_.store(next != pages_ ? next : 0, kRelaxed);
+  if (error != 0 || next != pages_) return error;
+  const uint64_t from = follow_ns_.load(kRelaxed);
+  has_followed_.store(from > round_ns_.load(kRelaxed), kRelaxed);
+  if (follow_overwrites_.load(kRelaxed) != overwrites_.load(kRelaxed)) return 0;
+  __atomic_store_n(complete_to_, from, __ATOMIC_RELAXED);
+  memcpy(first_page_ + (reinterpret_cast<char*>(complete_to_) - memory_), &from, sizeof from);
+  *completed = has_followed_.load(kRelaxed);
+  return 0;
+}
+
+// The first page as it was, unless a thread that writes everything has written a younger one, which
+// may be the process's last word. A thread that is about to is told by writing that again.
+int PageWriter::WriteCopy(int fd, bool* interrupted) {
+  const Run first = {.first = 0, .count = 1};
+  const uint32_t before = round_directly_.load(kRelaxed);
+  if (directly_.load(std::memory_order_seq_cst) != before) return 0;
+  const int error = Write(fd, first, first_page_, interrupted);
+  if (error != 0 || directly_.load(std::memory_order_seq_cst) == before) return error;
+  return Write(fd, first, interrupted);
+}
+
 int PageWriter::WriteEverything(int fd, uint64_t deadline_ns) {
+  const uint64_t start = Now();
+  const uint32_t overwrites = overwrites_.load(kRelaxed);
   uint32_t next = 1;
-  int error = WriteUntil(fd, deadline_ns, &next);
+  int error = WriteUntil(fd, deadline_ns, pages_, &next);
   bool interrupted = false;
   // Another thread may have announced it and then be gone with the process, or be about to write.
   const uint64_t other = in_flight_.load(std::memory_order_seq_cst);
@@ -287,8 +355,11 @@ int PageWriter::WriteEverything(int fd, uint64_t deadline_ns) {
         {.first = static_cast<uint32_t>(other >> 32) - 1, .count = static_cast<uint32_t>(other)},
         &interrupted);
   }
-  if (error == 0) error = Write(fd, {.first = 0, .count = 1}, &interrupted);
-  return error;
+  if (error != 0) return error;
+  if (next == pages_ && !interrupted && overwrites == overwrites_.load(kRelaxed))
+    __atomic_store_n(complete_to_, start, __ATOMIC_RELAXED);
+  directly_.fetch_add(1, std::memory_order_seq_cst);  // pairs with WriteCopy
+  return Write(fd, {.first = 0, .count = 1}, &interrupted);
 }
 
 int PageWriter::WriteAllTo(int fd) { return WriteEverything(fd, UINT64_MAX); }
@@ -311,6 +382,7 @@ int PageWriter::WriteFirst(const char* path) {
   const int fd = Open(path);
   if (fd < 0) return -fd;
   bool interrupted = false;
+  directly_.fetch_add(1, std::memory_order_seq_cst);  // pairs with WriteCopy
   const int error = Write(fd, {.first = 0, .count = 1}, &interrupted);
   const int closed = Close(fd);
   return error != 0 ? error : closed;

@@ -80,6 +80,14 @@ bool Recording::MakePresent(const void* address, size_t bytes) {
   return true;
 }
 
+bool Recording::MakeBlockPresent(const void* block, size_t bytes, bool again) {
+  if (again && pages_.attached()) {
+    pages_.Overwritten();
+    if (pages_.IsChanged(block, bytes)) HEAPECHO_COUNT(event_blocks_not_kept);
+  }
+  return MakePresent(block, bytes);
+}
+
 void Recording::End(wire::RecordingEnd why, int error) {
   if (!active_.exchange(false, std::memory_order_acq_rel)) return;
   auto& header = *reinterpret_cast<wire::FileHeader*>(memory_);

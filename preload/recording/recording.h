@@ -8,7 +8,7 @@
 //
 // Where a mapping is not safe, or not wanted, the same memory is private and its changed pages are written
 // (page_writer.h): whatever stores into it says so afterwards, but for the header, which is written each time.
-// A SIGKILL then costs what came after the last writing. Events that have been written are let go of, so that what
+// A SIGKILL then costs what came after the last writing; events may be further behind. Those that have been written are let go of, so that what
 // this takes is about a third of the file. A forked child gets the first part alone, which has what it reads
 // (CodeLog, Abandon); the rest the kernel wipes for it, and so copies nothing when the parent goes on.
 //
@@ -117,8 +117,11 @@ class Recording {
   // was begun (16 bytes), else stays as it is. Returns whether it was.
   bool Abandon(uint8_t* id);
 
-  // Gives file pages a true answer to "may I store there?". Ends the recording when not. For the event ring.
+  // Gives file pages a true answer to "may I store there?". Ends the recording when not.
   bool MakePresent(const void* address, size_t bytes);
+  // The same of a block of events, for their ring. `again`: those that it holds are overwritten, and counted where the
+  // file never had them.
+  bool MakeBlockPresent(const void* block, size_t bytes, bool again);
 
  private:
   static constexpr size_t kChunk = 64 << 10;

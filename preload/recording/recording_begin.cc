@@ -26,8 +26,8 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 // The event ring knows its memory, not its file.
 constinit Recording* g_ring_owner = nullptr;
 
-bool PresentForRing(void* address, size_t bytes) {
-  return g_ring_owner->MakePresent(address, bytes);
+bool PresentForRing(void* address, size_t bytes, bool again) {
+  return g_ring_owner->MakeBlockPresent(address, bytes, again);
 }
 
 }  // namespace
@@ -160,7 +160,8 @@ Trouble Recording::KeepPrivately(int fd) {
   memory_ = static_cast<char*>(
       base::MapWipedInChild(layout_.file_size, layout_.file_size - kept, "heapecho recording"));
   if (memory_ == nullptr) return {.what = "no memory to begin", .error = ENOMEM};
-  if (!pages_.Attach(memory_, layout_.file_size, layout_.Find(SectionKind::kEvents).offset, fd))
+  uint64_t* const complete_to = &reinterpret_cast<wire::FileHeader*>(memory_)->events_complete_ns;
+  if (!pages_.Attach(memory_, layout_.file_size, layout_.Find(SectionKind::kEvents).offset, complete_to, fd))
     return {.what = "its file cannot be asked for", .error = 0};
   // Always there: no page of it needs to be asked for.
   for (uint64_t chunk = 0; chunk <= layout_.file_size / kChunk; ++chunk)

@@ -74,7 +74,7 @@ enum class RecordingEnd : uint32_t {
 };
 
 // How the file is kept. Where it is written, what it says is a moment: that of the last event that was before the
-// writing, which is the header's last_event_ns.
+// writing, which is the header's last_event_ns. The section of events has a moment of its own, events_complete_ns.
 enum class Keeping : uint32_t {
   kMapped = 0,     // each store is the file's at once
   kWritten = 1,    // pages that changed are written now and then: a mapping is not safe on this file system
@@ -156,6 +156,9 @@ struct FileHeader {
   uint64_t allocator_took_ns;  // the longest that it took to say so
   uint64_t allocator_asked;    // how often
   uint64_t look_longest_ns;    // the most CPU time that a look took, what the allocator was asked left out
+  // Of a file that is written: all events up to this moment that the ring still held are in it; 0: of a writer that did
+  // not know this word, all up to last_event_ns.
+  uint64_t events_complete_ns;
 };
 static_assert(sizeof(Section) == 32, "a recording's layout: raise kVersion (see the top of this file)");
 static_assert(offsetof(FileHeader, static_check) == 160, "a recording's layout: raise kVersion");

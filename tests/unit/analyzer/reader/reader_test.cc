@@ -567,6 +567,66 @@ TEST(Reader, ReadsHowTheFileWasKept) {
   }
 }
 
+// What a file that is written has of its events, by the moment of its header and how far it says they reach.
+model::Recording WithEventsUpTo(uint64_t complete_ns, wire::Keeping keeping,
+                                wire::ProcessEnd end = wire::ProcessEnd::kRunning) {
+  RecordingBuilder builder;
+  const uint32_t stack = builder.AddStack({{0, 0x10}});
+  builder.Allocate({.stack = stack, .address = 0x1000, .size = 100, .time_ns = 2'000'000'000});
+  builder.Allocate({.stack = stack, .address = 0x2000, .size = 100, .time_ns = 3'000'000'000});
+  builder.Free(0x1000, 5'000'000'000);
+  builder.header().keeping = static_cast<uint32_t>(keeping);
+  builder.header().last_event_ns = 4'000'000'000;
+  builder.header().events_complete_ns = complete_ns;
+  builder.header().process_end = static_cast<uint32_t>(end);
+  builder.header().process_end_ns = end == wire::ProcessEnd::kRunning ? 0 : 3'500'000'000;
+  return Parse(builder);
+}
+
+TEST(Reader, EventsThatReachLessFarThanTheLiveSetTellNothingOfBefore) {
+  constexpr auto kWritten = wire::Keeping::kWritten;
+  const uint64_t begin = WithEventsUpTo(0, wire::Keeping::kMapped).events_complete_from_ns;
+  EXPECT_LT(begin, 4'000'000'000U);
+  EXPECT_EQ(WithEventsUpTo(3'999'999'999, kWritten).events_complete_from_ns, 4'000'000'000U);
+  EXPECT_EQ(WithEventsUpTo(3'999'999'999, kWritten).events_complete_to_ns, 3'999'999'999U);
+  EXPECT_EQ(WithEventsUpTo(4'000'000'000, kWritten).events_complete_from_ns, begin);
+  EXPECT_EQ(WithEventsUpTo(3'999'999'999, wire::Keeping::kMapped).events_complete_from_ns, begin);
+  EXPECT_EQ(WithEventsUpTo(0, kWritten).events_complete_from_ns, begin) << "older writers had no such word";
+  EXPECT_EQ(WithEventsUpTo(3'600'000'000, kWritten, wire::ProcessEnd::kExited).events_complete_from_ns, begin)
+      << "the last writing was at the end, and other threads went on";
+  EXPECT_EQ(WithEventsUpTo(3'400'000'000, kWritten, wire::ProcessEnd::kExited).events_complete_from_ns,
+            4'000'000'000U);
+}
+
+TEST(Reader, EventsYoungerThanTheTablesOfAWrittenFileNameNoStackOfTheirs) {
+  for (const bool written : {false, true}) {
+    RecordingBuilder builder;
+    const uint32_t stack = builder.AddStack({{0, 0x10}});
+    builder.Allocate({.stack = stack, .address = 0x1000, .size = 100, .time_ns = 2'000'000'000});
+    builder.Free(0x1000, 3'000'000'000);
+    builder.PutEvent({.time_ns = 4'000'000'000,
+                      .address = 0x2000,
+                      .size = 100,
+                      .allocated_ns = 0,
+                      .weight = 1,
+                      .stack = 77,
+                      .thread = 1,
+                      .interval = 1,
+                      .kind = static_cast<uint8_t>(wire::EventKind::kAllocate),
+                      .domain = 0,
+                      .reserved = 0,
+                      .check = 0});
+    builder.header().last_event_ns = 2'500'000'000;
+    if (written) builder.header().keeping = static_cast<uint32_t>(wire::Keeping::kWritten);
+    const model::Recording recording = Parse(builder);
+    ASSERT_THAT(recording.events, SizeIs(3));
+    EXPECT_EQ(recording.events[0].stack.value, stack);
+    EXPECT_EQ(recording.events[1].stack.value, stack) << "freed later, but of a block that the tables know";
+    EXPECT_EQ(recording.events[2].stack.value, wire::kUnknownStack);
+    EXPECT_EQ(recording.warnings.empty(), written);
+  }
+}
+
 TEST(Reader, ReadsARecordingWithoutThreads) {
   const model::Recording recording = Parse(RecordingBuilder());
   EXPECT_THAT(recording.threads, IsEmpty());

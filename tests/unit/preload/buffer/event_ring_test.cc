@@ -15,8 +15,8 @@ namespace {
 constexpr uint32_t kBlockBytes = 4096;
 constexpr size_t kRecords = (kBlockBytes - sizeof(wire::BlockHeader)) / sizeof(wire::EventRecord);
 
-bool AlwaysPresent(void*, size_t) { return true; }
-bool NeverPresent(void*, size_t) { return false; }
+bool AlwaysPresent(void*, size_t, bool) { return true; }
+bool NeverPresent(void*, size_t, bool) { return false; }
 
 wire::EventRecord Event(uint64_t number) {
   wire::EventRecord event = {};

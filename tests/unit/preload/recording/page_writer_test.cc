@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -17,6 +18,7 @@
 
 #include "gtest/gtest.h"
 #include "preload/base/memory.h"
+#include "preload/recording/procfs.h"
 
 namespace heapecho::recording {
 namespace {
@@ -37,20 +39,41 @@ class PageWriterTest : public testing::Test {
     base::Unmap(memory_, bytes_);
   }
 
-  void Attach(size_t pages, size_t whole = 0) {
+  // The last word of the first page says up to when what follows is complete.
+  void Attach(size_t pages, size_t tables) {
     bytes_ = pages * kPage;
     memory_ = static_cast<char*>(base::MapPrivate(bytes_, "test"));
     ASSERT_NE(memory_, nullptr);
     const int fd = open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600);
     ASSERT_GE(fd, 0);
     ASSERT_EQ(ftruncate(fd, static_cast<off_t>(bytes_)), 0);
-    ASSERT_TRUE(writer_->Attach(memory_, bytes_, whole * kPage, fd));
+    ASSERT_TRUE(writer_->Attach(memory_, bytes_, tables * kPage, complete_to(), fd));
     close(fd);
   }
 
   void Store(size_t page, char value) {
     memset(memory_ + page * kPage, value, kPage);
     writer_->Changed(memory_ + page * kPage, kPage);
+  }
+
+  uint64_t* complete_to() const { return reinterpret_cast<uint64_t*>(memory_ + kPage - 8); }
+  uint64_t CompleteToInTheFile() const {
+    uint64_t word = 0;
+    std::ifstream file(path_, std::ios::binary);
+    file.seekg(kPage - 8).read(reinterpret_cast<char*>(&word), sizeof word);
+    return word;
+  }
+  char FirstByteInTheFile() const {
+    std::ifstream file(path_, std::ios::binary);
+    return static_cast<char>(file.get());
+  }
+
+  // The next part, far enough on for one to be due. Whether a round ended with it.
+  bool WriteNext() {
+    const uint64_t now = ClockNs(CLOCK_MONOTONIC) + kLongNs;
+    bool finished = false;
+    EXPECT_EQ(writer_->WriteDue(path_.c_str(), now, &finished), 0);
+    return finished;
   }
 
   std::string File() const {
@@ -75,7 +98,7 @@ size_t OpenDescriptors() {
 }
 
 TEST_F(PageWriterTest, WritesWhatChangedAndNothingElse) {
-  Attach(300);
+  Attach(300, 1);
   for (const size_t page : {size_t{1}, size_t{2}, size_t{63}, size_t{64}, size_t{65}, size_t{299}})
     Store(page, 'c');
   memset(memory_ + 5 * kPage, 'x', kPage);  // not said to have changed
@@ -107,7 +130,7 @@ TEST_F(PageWriterTest, WritesWhatLiesBetweenOnlyWhereMemoryIsWhole) {
 }
 
 TEST_F(PageWriterTest, ABytesChangeIsItsPagesAcrossTheirBorderToo) {
-  Attach(4);
+  Attach(4, 4);
   memcpy(memory_ + 3 * kPage - 2, "edge", 4);
   writer_->Changed(memory_ + 3 * kPage - 2, 4);
   EXPECT_TRUE(writer_->IsChanged(memory_ + 2 * kPage, 1));
@@ -119,25 +142,108 @@ TEST_F(PageWriterTest, ABytesChangeIsItsPagesAcrossTheirBorderToo) {
 
 TEST_F(PageWriterTest, TheFirstPageComesLastInARound) {
   constexpr size_t kPages = 4000;
-  Attach(kPages);
+  Attach(kPages, kPages);
   for (size_t page = 0; page < kPages; ++page) Store(page, 'n');
-  const auto first_byte = [&] {
-    std::ifstream file(path_, std::ios::binary);
-    return static_cast<char>(file.get());
-  };
   bool finished = false;
-  uint64_t now = 1;
   for (size_t i = 0; !finished; ++i) {
     ASSERT_LT(i, kPages) << "each call gets on";
-    // Far enough on for the next part.
-    ASSERT_EQ(writer_->WriteDue(path_.c_str(), now += kLongNs, &finished), 0);
-    EXPECT_EQ(first_byte(), finished ? 'n' : '\0');
+    finished = WriteNext();
+    EXPECT_EQ(FirstByteInTheFile(), finished ? 'n' : '\0');
   }
-  EXPECT_EQ(File(), std::string(bytes_, 'n'));
+  EXPECT_EQ(File().substr(kPage), std::string(bytes_ - kPage, 'n'));
+}
+
+TEST_F(PageWriterTest, ARoundDoesNotWaitForWhatFollows) {
+  constexpr size_t kPages = 4000, kTables = 10;
+  Attach(kPages, kTables);
+  for (size_t round = 0; round < 3; ++round) {
+    const char value = static_cast<char>('a' + round);
+    for (size_t page = 0; page < kTables; ++page) Store(page, value);
+    *complete_to() = 0;
+    bool finished = false;
+    for (size_t i = 0; !finished; ++i) {
+      ASSERT_LT(i, 3 * kTables) << "at least a write each, and a part of the events between two rounds";
+      for (size_t page = kTables; page < kPages; ++page) Store(page, 'e');  // faster than it is written
+      finished = WriteNext();
+    }
+    EXPECT_EQ(FirstByteInTheFile(), value);
+    for (size_t page = 1; page < kTables; ++page)
+      EXPECT_EQ(Page(File(), page), std::string(kPage, value));
+    EXPECT_EQ(CompleteToInTheFile(), 0U) << "it is not said to have what it has not";
+  }
+}
+
+TEST_F(PageWriterTest, WhatFollowsIsSaidToBeCompleteWhenItIs) {
+  constexpr size_t kPages = 4000, kTables = 10;
+  Attach(kPages, kTables);
+  for (size_t page = 1; page < kPages; ++page) Store(page, 'e');
+  bool finished = false;
+  size_t parts = 0;
+  for (; CompleteToInTheFile() == 0; ++parts) {
+    ASSERT_LT(parts, kPages) << "each call gets on";
+    finished |= WriteNext();
+  }
+  EXPECT_TRUE(finished) << "not before the tables, so that nothing lies between the two";
+  EXPECT_EQ(File().substr(kPage), std::string(bytes_ - kPage, 'e'));
+  ASSERT_GT(parts, 1U) << "more than fits into one part";
+}
+
+TEST_F(PageWriterTest, WhatFollowsIsNotCompleteIfItWasOverwrittenMeanwhile) {
+  constexpr size_t kPages = 4000;
+  Attach(kPages, 1);
+  Store(kPages - 1, 'e');
+  const auto go_through = [&](bool overwritten) {
+    for (size_t page = 1; page < kPages; ++page) Store(page, 'e');
+    for (size_t part = 0; writer_->IsChanged(memory_ + kPage, bytes_ - kPage); ++part) {
+      ASSERT_LT(part, 2 * kPages);
+      WriteNext();
+      if (overwritten) writer_->Overwritten();
+    }
+  };
+  go_through(true);
+  EXPECT_EQ(*complete_to(), 0U);
+  go_through(false);
+  for (size_t i = 0; i < 3; ++i) WriteNext();
+  EXPECT_NE(CompleteToInTheFile(), 0U);
+}
+
+TEST_F(PageWriterTest, WhatFollowsHasAPartBetweenRoundsHoweverLongTheyTake) {
+  constexpr size_t kTables = 2000;
+  Attach(kTables + 2, kTables);
+  for (size_t rounds = 0; rounds < 3;) {
+    for (size_t page = 1; page < kTables; ++page) Store(page, 't');
+    Store(kTables, static_cast<char>('0' + rounds));
+    if (WriteNext()) ++rounds;
+  }
+  EXPECT_GE(Page(File(), kTables)[0], '1') << "what was stored when the first round had ended";
+}
+
+TEST_F(PageWriterTest, WhoWritesEverythingSaysThatItIsComplete) {
+  Attach(100, 10);
+  for (size_t page = 1; page < 100; ++page) Store(page, 'e');
+  ASSERT_EQ(writer_->WriteAll(path_.c_str(), 0), 0);
+  EXPECT_EQ(CompleteToInTheFile(), 0U) << "there was no time";
+  ASSERT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), 0);
+  EXPECT_NE(CompleteToInTheFile(), 0U);
+}
+
+// The exit status was lost where another thread was in the middle of a round.
+TEST_F(PageWriterTest, TheFirstPageOfARoundDoesNotReplaceTheLastWord) {
+  constexpr size_t kPages = 4000;
+  Attach(kPages, kPages);
+  for (size_t page = 0; page < kPages; ++page) Store(page, 'n');
+  ASSERT_FALSE(WriteNext());
+  Store(0, 'z');
+  ASSERT_EQ(writer_->WriteFirst(path_.c_str()), 0);
+  for (size_t i = 0; !WriteNext(); ++i) ASSERT_LT(i, kPages);
+  EXPECT_EQ(FirstByteInTheFile(), 'z');
+  while (!WriteNext()) {
+  }
+  EXPECT_EQ(FirstByteInTheFile(), 'z');
 }
 
 TEST_F(PageWriterTest, BetweenRoundsThereIsAPause) {
-  Attach(4);
+  Attach(4, 4);
   Store(1, 'a');
   bool finished = false;
   ASSERT_EQ(writer_->WriteDue(path_.c_str(), 1, &finished), 0);
@@ -153,7 +259,7 @@ TEST_F(PageWriterTest, BetweenRoundsThereIsAPause) {
 TEST_F(PageWriterTest, WhatIsStoredWhileItIsWrittenIsWrittenAgain) {
   constexpr size_t kPages = 64;
   constexpr uint64_t kStores = 20000;
-  Attach(kPages);
+  Attach(kPages, kPages);
   std::vector<std::thread> threads;
   std::atomic<int> running = 3;
   for (uint64_t t = 0; t < 3; ++t) {
@@ -173,7 +279,7 @@ TEST_F(PageWriterTest, WhatIsStoredWhileItIsWrittenIsWrittenAgain) {
 }
 
 TEST_F(PageWriterTest, AnotherFileUnderItsNameIsNeverWrittenTo) {
-  Attach(4);
+  Attach(4, 4);
   Store(1, 'a');
   std::filesystem::rename(path_, path_ + ".moved");
   std::ofstream(path_) << "somebody's";
@@ -188,7 +294,7 @@ TEST_F(PageWriterTest, AnotherFileUnderItsNameIsNeverWrittenTo) {
 }
 
 TEST_F(PageWriterTest, AFileThatIsGoneIsSaidToBe) {
-  Attach(4);
+  Attach(4, 4);
   Store(1, 'a');
   std::filesystem::remove(path_);
   EXPECT_EQ(writer_->WriteAll(path_.c_str(), kLongNs), ENOENT);
@@ -196,7 +302,7 @@ TEST_F(PageWriterTest, AFileThatIsGoneIsSaidToBe) {
 }
 
 TEST_F(PageWriterTest, AFileLargerThanTheProcessMayWriteRaisesNoSignal) {
-  Attach(4);
+  Attach(4, 4);
   Store(3, 'a');
   rlimit before;
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
@@ -209,7 +315,7 @@ TEST_F(PageWriterTest, AFileLargerThanTheProcessMayWriteRaisesNoSignal) {
 }
 
 TEST_F(PageWriterTest, KeepsNoDescriptorAndNoSignalMask) {
-  Attach(4);
+  Attach(4, 4);
   Store(1, 'a');
   sigset_t before, after;
   pthread_sigmask(SIG_SETMASK, nullptr, &before);
@@ -227,7 +333,7 @@ TEST_F(PageWriterTest, KeepsNoDescriptorAndNoSignalMask) {
 TEST_F(PageWriterTest, ThatIsZeroOrDetachedDoesNothing) {
   writer_->Changed(this, sizeof *this);
   EXPECT_EQ(writer_->WriteAll("/nowhere", kLongNs), 0);
-  Attach(4);
+  Attach(4, 4);
   writer_->Detach();
   writer_->Changed(this, sizeof *this);
   EXPECT_EQ(writer_->WriteAll("/nowhere", kLongNs), 0);

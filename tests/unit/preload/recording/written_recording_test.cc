@@ -11,6 +11,7 @@
 
 #include "analyzer/reader/reader.h"
 #include "gtest/gtest.h"
+#include "preload/base/counters.h"
 #include "preload/recording/history.h"
 #include "preload/recording/recording.h"
 #include "preload/wire/format.h"
@@ -199,6 +200,35 @@ TEST_F(WrittenRecordingTest, KeepsEventsThatItLetGoOf) {
   const auto recording = reader::ReadRecording(Path(1));
   ASSERT_TRUE(recording.ok()) << recording.status();
   EXPECT_EQ(recording->events.size(), kEvents + 1);
+}
+
+TEST_F(WrittenRecordingTest, CountsTheBlocksOfEventsThatTheFileNeverHad) {
+  Recording& written = Begin(1, false);
+  const wire::Section& section = written.layout().Find(wire::SectionKind::kEvents);
+  const uint64_t block_events =
+      (section.record_size - sizeof(wire::BlockHeader)) / sizeof(wire::EventRecord);
+  const uint64_t blocks = section.size / section.record_size;
+  const auto& counter =
+      base::g_counters[static_cast<size_t>(base::Counter::k_event_blocks_not_kept)];
+  uint64_t time = 0;
+  const auto fill = [&](uint64_t count) {
+    for (uint64_t i = 0; i < count * block_events; ++i) {
+      wire::EventRecord event = {};
+      event.time_ns = event.address = ++time;
+      event.size = event.interval = 1;
+      event.weight = 1;
+      event.kind = static_cast<uint8_t>(wire::EventKind::kAllocate);
+      written.AppendEvent(0, event);
+    }
+  };
+  const uint64_t before = counter.load();
+  fill(blocks);
+  EXPECT_EQ(counter.load(), before) << "the ring had room";
+  fill(10);
+  EXPECT_EQ(counter.load(), before + 10);
+  for (uint64_t now = 1; now < 1000; ++now) written.WriteDue(now * 1000000000000);
+  fill(10);
+  EXPECT_EQ(counter.load(), before + 10) << "these were in the file";
 }
 
 TEST_F(WrittenRecordingTest, EndsWhenItsFileIsGoneAndTheProcessGoesOn) {

@@ -65,7 +65,9 @@ TEST(Dump, SaysWhetherTheFileWasWritten) {
   recording.keeping = model::Keeping::kWritten;
   recording.write_pause_ns = 1000;
   recording.write_longest_ns = 20;
-  EXPECT_NE(Dump(recording).find("\nwritten why=file-system pause_ns=1000 longest_ns=20\n"), std::string::npos);
+  recording.events_complete_to_ns = 7;
+  EXPECT_NE(Dump(recording).find("\nwritten why=file-system pause_ns=1000 longest_ns=20 events_complete_ns=7\n"),
+            std::string::npos);
 }
 
 TEST(Dump, ShowsWarningsLast) {
