@@ -334,8 +334,11 @@ struct Recording {
   uint64_t look_longest_ns = 0;  // CPU time, what the allocator was asked left out
   std::vector<Event> events;  // by time; those of one moment in the order of writing
   uint64_t events_complete_from_ns = UINT64_MAX;  // none of a later moment was overwritten or lost
-  // Of a file that was written: none of an earlier moment, but after the one above, is missing. Younger ones may be.
+  // Of a file that was written: none of an earlier moment, but after the one above, is missing.
   uint64_t events_complete_to_ns = UINT64_MAX;
+  // Likewise: the moment that everything else is of, or a little later. What is younger may name
+  // what is not there.
+  uint64_t tables_ns = UINT64_MAX;
   std::vector<HistoryPoint> history;  // by time, no two of one moment; none lies within a later one's time
   uint64_t torn_live = 0, torn_events = 0;  // records that a kill or damage left incomplete
   std::vector<std::string> warnings;        // what was wrong with the file, in words

@@ -97,8 +97,10 @@ void ReadHeader(const wire::FileHeader& header, model::Recording& recording,
     default:  // whatever else it is, not every store is the file's
       recording.keeping = model::Keeping::kWritten;
   }
-  if (recording.keeping != model::Keeping::kMapped && header.events_complete_ns != 0)
-    recording.events_complete_to_ns = header.events_complete_ns;
+  if (recording.keeping != model::Keeping::kMapped) {
+    recording.tables_ns = header.last_event_ns;
+    if (header.events_complete_ns != 0) recording.events_complete_to_ns = header.events_complete_ns;
+  }
   recording.write_pause_ns = header.write_pause_ns;
   recording.write_longest_ns = header.write_longest_ns;
   recording.exit_status = header.exit_status;

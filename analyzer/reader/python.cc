@@ -120,7 +120,8 @@ void RepairPythonNodes(const CodeIndex& index, model::Recording& recording,
   for (model::Stack& stack : recording.stacks) {
     for (uint32_t* leaf : {&stack.python_leaf, &stack.behalf_leaf}) {
       if (!is_written(*leaf)) {
-        complaints.Count("stacks name Python frames that are not there; they are shown without");
+        if (stack.first_seen_ns <= recording.tables_ns)
+          complaints.Count("stacks name Python frames that are not there; they are shown without");
         *leaf = 0;
         stack.broken = true;
       } else if (*leaf != 0 && cut[*leaf]) {

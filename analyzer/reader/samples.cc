@@ -69,11 +69,11 @@ std::vector<Block> FindBlocks(Source& source, const Part& part, Complaints& comp
 
 // Where events that were written reach less far than the live set, what was freed in between is in
 // neither: from the events it cannot be told what was live before.
-uint64_t CompleteFrom(uint64_t blocks_from_ns, uint64_t header_ns, const model::Recording& recording) {
+uint64_t CompleteFrom(uint64_t blocks_from_ns, const model::Recording& recording) {
   const bool is_over = recording.process_end != model::ProcessEnd::kRunning;
   const uint64_t moment =
-      is_over ? std::min(header_ns, recording.process_end_ns) : header_ns;
-  return recording.events_complete_to_ns < moment ? std::max(blocks_from_ns, header_ns)
+      is_over ? std::min(recording.tables_ns, recording.process_end_ns) : recording.tables_ns;
+  return recording.events_complete_to_ns < moment ? std::max(blocks_from_ns, recording.tables_ns)
                                                   : blocks_from_ns;
 }
 
@@ -125,14 +125,10 @@ void ReadEvents(Source& source, const Part& part, Events events, model::Recordin
   if (part.records == 0) return;
   const uint64_t per_block =
       (part.record_size - sizeof(wire::BlockHeader)) / sizeof(wire::EventRecord);
-  // The tables of a file that is written are of this moment, and events may be younger.
-  const uint64_t header_ns = recording.last_event_ns;
-  const bool is_mapped = recording.keeping == model::Keeping::kMapped;
   if (events == Events::kKeep) recording.events.reserve(MostEvents(source, part));
   SecondLook second_look(source);
   const std::vector<Block> blocks = FindBlocks(source, part, complaints);
-  recording.events_complete_from_ns =
-      CompleteFrom(CompleteFrom(blocks, recording), header_ns, recording);
+  recording.events_complete_from_ns = CompleteFrom(CompleteFrom(blocks, recording), recording);
   for (const Block& block : blocks) {
     const Part records = {
         .offset = part.offset + block.index * part.record_size + sizeof(wire::BlockHeader),
@@ -166,9 +162,8 @@ void ReadEvents(Source& source, const Part& part, Events events, model::Recordin
           recording.last_event_ns = std::max(recording.last_event_ns, record.time_ns);
           if (events == Events::kCheck) return;
           // Of what came after the tables they may have no stack, or another in its place.
-          const bool has_stack =
-              is_mapped ||
-              (record.allocated_ns != 0 ? record.allocated_ns : record.time_ns) <= header_ns;
+          const bool has_stack = (record.allocated_ns != 0 ? record.allocated_ns
+                                                           : record.time_ns) <= recording.tables_ns;
           const bool allocate = record.kind == static_cast<uint8_t>(wire::EventKind::kAllocate);
           recording.events.push_back(
               {.kind = allocate ? model::Event::Kind::kAllocate : model::Event::Kind::kFree,
@@ -193,7 +188,8 @@ void ResolveStacks(model::Recording& recording, Complaints& complaints) {
   const auto exists = [&](model::StackId id) { return id.value < recording.stacks.size(); };
   for (model::LiveBlock& block : recording.live_blocks) {
     if (exists(block.stack)) continue;
-    complaints.Count("live blocks name a stack that is not there");
+    if (block.time_ns <= recording.tables_ns)
+      complaints.Count("live blocks name a stack that is not there");
     block.stack = {wire::kUnknownStack};
   }
   for (model::Range& range : recording.ranges) {
@@ -211,7 +207,8 @@ void ResolveStacks(model::Recording& recording, Complaints& complaints) {
     // The same for points: what they hold of such stacks is not listed any more.
     const auto gone = [&](const model::HistoryPoint::Held& held) {
       if (!exists(held.stack)) {
-        complaints.Count("points of the history name a stack that is not there");
+        if (point.time_ns <= recording.tables_ns)
+          complaints.Count("points of the history name a stack that is not there");
       } else if (point.time_ns >= recording.stacks[held.stack.value].first_seen_ns) {
         return false;
       }

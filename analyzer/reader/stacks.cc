@@ -99,7 +99,8 @@ void RepairNodes(model::Recording& recording, Complaints& complaints) {
 
   for (model::Stack& stack : recording.stacks) {
     if (!is_written(stack.native_leaf)) {
-      complaints.Count("stacks name frames that are not there; they are shown without");
+      if (stack.first_seen_ns <= recording.tables_ns)
+        complaints.Count("stacks name frames that are not there; they are shown without");
       stack.native_leaf = 0;
       stack.broken = true;
     } else if (cut[stack.native_leaf]) {

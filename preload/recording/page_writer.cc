@@ -130,8 +130,7 @@ PageWriter::Run PageWriter::Claim(uint32_t from, uint32_t end_page, uint32_t mos
   for (uint32_t word = from / kPagesInAWord; word <= end_page / kPagesInAWord; ++word) {
     uint64_t bits = changed_[word].load(kRelaxed);
     if (word == from / kPagesInAWord) bits &= ~uint64_t{0} << from % kPagesInAWord;
-    if (word == end_page / kPagesInAWord)
-      bits &= (uint64_t{1} << end_page % kPagesInAWord) - 1;
+    if (word == end_page / kPagesInAWord) bits &= (uint64_t{1} << end_page % kPagesInAWord) - 1;
     if (bits == 0) continue;
     const auto first = static_cast<uint32_t>(__builtin_ctzll(bits));
     uint32_t end = first;  // in the word
@@ -288,7 +287,8 @@ void PageWriter::BeginRound(uint64_t now_ns) {
 }
 
 int PageWriter::WritePart(int fd, bool* finished) {
-  // Opening may take as long as a part where it asks another process or machine: a part is of writing.
+  // Opening may take as long as a part where it asks another process or machine: a part is of
+  // writing.
   const uint64_t deadline = Now() + kSliceNs;
   uint32_t next = next_.load(kRelaxed);
   const bool in_round = next != 0;

@@ -8,26 +8,26 @@
 //    second. From one round to the next it is a second at least; a write of more than 50 ms
 //    doubles that, up to 16 s, and quick ones bring it back.
 //  - A round is of the tables, which are in proportion to what the program is. What was stored into
-//    them before Changed() returned is in the file after the next round, whoever stores meanwhile. A
-//    page that changes while it is written is written again. The first page comes last in a round,
-//    and as it was when the round began, so that what it says is there, is.
+//    them before Changed() returned is in the file after the next round, whoever stores meanwhile.
+//    A page that changes while it is written is written again. The first page comes last in a
+//    round, and as it was when the round began, so that what it says is there, is.
 //  - The events follow, with what is left of the time: page by page to their end and again from the
 //    first, at least one part between two rounds, and for one round they follow once. A word of the
 //    first page says up to which moment they are complete; it moves on when they have been gone
 //    through and none was overwritten meanwhile, so that the file has them as they were.
 //  - No descriptor is kept: the file is opened by its path, and what is found there must be the
 //    file that Attach() was given. So a program that closes or counts its descriptors meets none of
-//    ours, and nothing else is ever written to. Alternatives: a descriptor with a high number, which
-//    such programs meet; a second mapping of the file, which only the privileged can open again by
-//    way of /proc. A process that changed its user or root may find the path barred: that is an
-//    error like others.
+//    ours, and nothing else is ever written to. Alternatives: a descriptor with a high number,
+//    which such programs meet; a second mapping of the file, which only the privileged can open
+//    again by way of /proc. A process that changed its user or root may find the path barred: that
+//    is an error like others.
 //  - Signals wait while something is written: a fork from a handler would return into it, in the
 //    child, with the parent's file open.
 //
-// Why events are no part of a round: a loop that is sampled 170,000 times a second makes 20 MB of them
-// a second. A round that had to have them as well took 7 s on btrfs, and behind FUSE did not end in
-// 12 s, so that a kill would have cost all of that; without them it is the second that is promised.
-// Events first, or in turn with the tables, would only share out the same time.
+// Why events are no part of a round: a loop that is sampled 170,000 times a second makes 20 MB of
+// them a second. A round that had to have them as well took 7 s on btrfs, and behind FUSE did not
+// end in 12 s, so that a kill would have cost all of that; without them it is the second that is
+// promised. Events first, or in turn with the tables, would only share out the same time.
 //
 // What has changed is a bit a page, set after the store: some 10 ns. Alternatives: the kernel's
 // soft-dirty bits make it write-protect the whole program; comparing needs a second copy, and its
@@ -70,7 +70,8 @@ class PageWriter {
     if (memory_ != nullptr) Mark(address, bytes);
   }
 
-  // Some of what follows is overwritten, whether it was written or not: said before it is stored to.
+  // Some of what follows is overwritten, whether it was written or not: said before it is stored
+  // to.
   void Overwritten() { overwrites_.fetch_add(1, std::memory_order_relaxed); }
 
   // Whether any of these bytes is still to be written.
@@ -134,15 +135,15 @@ class PageWriter {
   std::atomic<uint32_t> overwrites_;
   std::atomic<uint32_t> directly_;  // times the first page was written as it is, not as it was
   // Of whoever moved due_ns_ on.
-  std::atomic<uint64_t> round_ns_;       // when this round began, or the last one
-  std::atomic<uint64_t> next_round_ns_;  // when the next one may
-  std::atomic<uint32_t> next_;           // where it goes on; 0: none has begun
-  std::atomic<uint32_t> round_directly_;  // directly_ when it began
-  std::atomic<uint64_t> follow_ns_;      // when what follows was begun to be gone through
-  std::atomic<uint32_t> follow_;         // where that goes on; 0: at the beginning
+  std::atomic<uint64_t> round_ns_;           // when this round began, or the last one
+  std::atomic<uint64_t> next_round_ns_;      // when the next one may
+  std::atomic<uint32_t> next_;               // where it goes on; 0: none has begun
+  std::atomic<uint32_t> round_directly_;     // directly_ when it began
+  std::atomic<uint64_t> follow_ns_;          // when what follows was begun to be gone through
+  std::atomic<uint32_t> follow_;             // where that goes on; 0: at the beginning
   std::atomic<uint32_t> follow_overwrites_;  // overwrites_ when it began
-  std::atomic<bool> had_part_;   // what follows, since the last round
-  std::atomic<bool> has_followed_;  // it was gone through since the last round
+  std::atomic<bool> had_part_;               // what follows, since the last round
+  std::atomic<bool> has_followed_;           // it was gone through since the last round
   std::atomic<uint32_t> at_once_;     // pages for one write: fewer where writes are slow
   std::atomic<uint64_t> slowest_ns_;  // of this round's
   char first_page_[base::kPageSize] = {};  // as it was when this round began

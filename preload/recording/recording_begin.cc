@@ -161,7 +161,8 @@ Trouble Recording::KeepPrivately(int fd) {
       base::MapWipedInChild(layout_.file_size, layout_.file_size - kept, "heapecho recording"));
   if (memory_ == nullptr) return {.what = "no memory to begin", .error = ENOMEM};
   uint64_t* const complete_to = &reinterpret_cast<wire::FileHeader*>(memory_)->events_complete_ns;
-  if (!pages_.Attach(memory_, layout_.file_size, layout_.Find(SectionKind::kEvents).offset, complete_to, fd))
+  if (!pages_.Attach(memory_, layout_.file_size, layout_.Find(SectionKind::kEvents).offset,
+                     complete_to, fd))
     return {.what = "its file cannot be asked for", .error = 0};
   // Always there: no page of it needs to be asked for.
   for (uint64_t chunk = 0; chunk <= layout_.file_size / kChunk; ++chunk)

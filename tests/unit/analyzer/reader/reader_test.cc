@@ -567,7 +567,8 @@ TEST(Reader, ReadsHowTheFileWasKept) {
   }
 }
 
-// What a file that is written has of its events, by the moment of its header and how far it says they reach.
+// What a file that is written has of its events, by the moment of its header and how far it says
+// they reach.
 model::Recording WithEventsUpTo(uint64_t complete_ns, wire::Keeping keeping,
                                 wire::ProcessEnd end = wire::ProcessEnd::kRunning) {
   RecordingBuilder builder;
@@ -591,11 +592,15 @@ TEST(Reader, EventsThatReachLessFarThanTheLiveSetTellNothingOfBefore) {
   EXPECT_EQ(WithEventsUpTo(3'999'999'999, kWritten).events_complete_to_ns, 3'999'999'999U);
   EXPECT_EQ(WithEventsUpTo(4'000'000'000, kWritten).events_complete_from_ns, begin);
   EXPECT_EQ(WithEventsUpTo(3'999'999'999, wire::Keeping::kMapped).events_complete_from_ns, begin);
-  EXPECT_EQ(WithEventsUpTo(0, kWritten).events_complete_from_ns, begin) << "older writers had no such word";
-  EXPECT_EQ(WithEventsUpTo(3'600'000'000, kWritten, wire::ProcessEnd::kExited).events_complete_from_ns, begin)
+  EXPECT_EQ(WithEventsUpTo(0, kWritten).events_complete_from_ns, begin)
+      << "older writers had no such word";
+  EXPECT_EQ(
+      WithEventsUpTo(3'600'000'000, kWritten, wire::ProcessEnd::kExited).events_complete_from_ns,
+      begin)
       << "the last writing was at the end, and other threads went on";
-  EXPECT_EQ(WithEventsUpTo(3'400'000'000, kWritten, wire::ProcessEnd::kExited).events_complete_from_ns,
-            4'000'000'000U);
+  EXPECT_EQ(
+      WithEventsUpTo(3'400'000'000, kWritten, wire::ProcessEnd::kExited).events_complete_from_ns,
+      4'000'000'000U);
 }
 
 TEST(Reader, EventsYoungerThanTheTablesOfAWrittenFileNameNoStackOfTheirs) {
@@ -621,9 +626,36 @@ TEST(Reader, EventsYoungerThanTheTablesOfAWrittenFileNameNoStackOfTheirs) {
     const model::Recording recording = Parse(builder);
     ASSERT_THAT(recording.events, SizeIs(3));
     EXPECT_EQ(recording.events[0].stack.value, stack);
-    EXPECT_EQ(recording.events[1].stack.value, stack) << "freed later, but of a block that the tables know";
+    EXPECT_EQ(recording.events[1].stack.value, stack)
+        << "freed later, but of a block that the tables know";
     EXPECT_EQ(recording.events[2].stack.value, wire::kUnknownStack);
     EXPECT_EQ(recording.warnings.empty(), written);
+  }
+}
+
+TEST(Reader, WhatIsYoungerThanTheTablesOfAWrittenFileIsNotDamagedIfItNamesWhatIsNotThere) {
+  for (const uint64_t time_ns : {uint64_t{2'000'000'000}, uint64_t{3'000'000'000}}) {
+    for (const bool written : {false, true}) {
+      RecordingBuilder builder;
+      const uint32_t stack = builder.AddStack({{0, 0x10}}, wire::Domain::kMalloc, 0, time_ns);
+      builder.stack(stack).native_leaf = 77;
+      builder.Allocate({.stack = stack, .address = 0x1000, .size = 100, .time_ns = time_ns});
+      wire::LiveRecord live = {};
+      live.address = 0x2000;
+      live.size = 100;
+      live.time_ns = time_ns;
+      live.weight = 1;
+      live.interval = 1;
+      live.stack = 88;
+      builder.PutLive(live);
+      builder.header().last_event_ns = 2'500'000'000;
+      if (written) builder.header().keeping = static_cast<uint32_t>(wire::Keeping::kWritten);
+      const model::Recording recording = Parse(builder);
+      ASSERT_THAT(recording.live_blocks, SizeIs(2));
+      EXPECT_EQ(recording.live_blocks[1].stack.value, wire::kUnknownStack);
+      EXPECT_EQ(recording.CheckValid(), "");
+      EXPECT_THAT(recording.warnings, SizeIs(written && time_ns > 2'500'000'000 ? 0 : 2));
+    }
   }
 }
 

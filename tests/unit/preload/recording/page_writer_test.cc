@@ -162,8 +162,10 @@ TEST_F(PageWriterTest, ARoundDoesNotWaitForWhatFollows) {
     *complete_to() = 0;
     bool finished = false;
     for (size_t i = 0; !finished; ++i) {
-      ASSERT_LT(i, 3 * kTables) << "at least a write each, and a part of the events between two rounds";
-      for (size_t page = kTables; page < kPages; ++page) Store(page, 'e');  // faster than it is written
+      ASSERT_LT(i, 3 * kTables)
+          << "at least a write each, and a part of the events between two rounds";
+      for (size_t page = kTables; page < kPages; ++page)
+        Store(page, 'e');  // faster than it is written
       finished = WriteNext();
     }
     EXPECT_EQ(FirstByteInTheFile(), value);

@@ -66,7 +66,8 @@ TEST(Dump, SaysWhetherTheFileWasWritten) {
   recording.write_pause_ns = 1000;
   recording.write_longest_ns = 20;
   recording.events_complete_to_ns = 7;
-  EXPECT_NE(Dump(recording).find("\nwritten why=file-system pause_ns=1000 longest_ns=20 events_complete_ns=7\n"),
+  EXPECT_NE(Dump(recording).find(
+                "\nwritten why=file-system pause_ns=1000 longest_ns=20 events_complete_ns=7\n"),
             std::string::npos);
 }
 
