@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// own_memory BLOCKS STACKS THREADS RANGES: keeps BLOCKS blocks from as many stacks, frees one from each of
-// STACKS, maps RANGES pages that it never touches and has some blocks in each of THREADS further threads, then prints what memory the process has, as a line of JSON; see
-// bench/README.md.
+// own_memory BLOCKS STACKS THREADS RANGES: keeps BLOCKS blocks from as many stacks, frees one from
+// each of STACKS, maps RANGES pages that it never touches and has some blocks in each of THREADS
+// further threads, then prints what memory the process has, as a line of JSON; see bench/README.md.
+#include <alloca.h>
 #include <sys/mman.h>
 
 #include <barrier>
@@ -19,6 +20,10 @@ namespace {
 
 constexpr size_t kFrames = 35;
 constexpr size_t kBlocksOfAThread = 50;
+constexpr size_t kPage = 4096;
+// Threads stand at as many places of a page of stack: where all stood at one, either all of them or
+// none would need one page more for what an allocation uses below.
+constexpr size_t kPlaces = 64;
 
 void KeepOneBlock(void*) {
   void* volatile kept = std::malloc(64);
@@ -32,7 +37,7 @@ void FreeOneBlock(void*) {
 
 void MapPages(size_t count) {
   for (size_t i = 0; i < count; ++i) {
-    void* volatile page = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* volatile page = mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     static_cast<void>(page);
   }
 }
@@ -40,6 +45,12 @@ void MapPages(size_t count) {
 // From `count` stacks, each time the same ones.
 void AtStacks(size_t count, void (*leaf)(void*)) {
   for (size_t i = 0; i < count; ++i) heapecho::bench::CallAtDepth(kFrames, i, leaf, nullptr);
+}
+
+[[gnu::noinline]] void AtPlace(size_t place) {
+  void* volatile room = alloca(place % kPlaces * (kPage / kPlaces));
+  static_cast<void>(room);
+  AtStacks(kBlocksOfAThread, FreeOneBlock);
 }
 
 // A value of /proc/self/status, in KiB; -1 when the kernel does not give it.
@@ -73,8 +84,8 @@ int main(int argc, char** argv) {
   std::barrier measured(static_cast<std::ptrdiff_t>(threads) + 1);
   std::vector<std::thread> others;
   for (size_t i = 0; i < threads; ++i) {
-    others.emplace_back([&measured] {
-      AtStacks(kBlocksOfAThread, FreeOneBlock);
+    others.emplace_back([&measured, i] {
+      AtPlace(i);
       measured.arrive_and_wait();
       measured.arrive_and_wait();
     });
