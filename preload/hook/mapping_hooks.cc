@@ -41,21 +41,15 @@ bool Failed(const void* result) { return result == MAP_FAILED; }
 
 void* Map(MmapFunction next, void* address, size_t length, int protection, int flags,
           int descriptor, off_t offset, uintptr_t caller) {
-  if (!RangesAreFollowed()) return next(address, length, protection, flags, descriptor, offset);
-  const bool replaces = (flags & MAP_FIXED) != 0;
-  const uint64_t place = replaces ? RangeWillChange() : pools::RangeLog::kNoPlace;
   void* const mapped = next(address, length, protection, flags, descriptor, offset);
-  if (Failed(mapped)) {
-    if (replaces) RangeDidNotChange(place);
-    return mapped;
-  }
-  RangeMapped(place, {.start = AddressOf(mapped),
-                      .length = length,
-                      .caller = caller,
-                      .protection = protection,
-                      .flags = flags,
-                      .descriptor = descriptor,
-                      .heap = false});
+  if (Failed(mapped) || !RangesAreFollowed()) return mapped;
+  RangeMapped({.start = AddressOf(mapped),
+               .length = length,
+               .caller = caller,
+               .protection = protection,
+               .flags = flags,
+               .descriptor = descriptor,
+               .heap = false});
   return mapped;
 }
 
@@ -63,47 +57,44 @@ void* Remap(void* old, size_t old_length, size_t length, int flags, void* target
             uintptr_t caller) {
   const auto next = g_mremap.get();
   if (!RangesAreFollowed()) return next(old, old_length, length, flags, target);
-  const uint64_t place = RangeWillChange();
+  constexpr int kDontUnmap = 4;  // MREMAP_DONTUNMAP, Linux 5.7: the pages move, the old range stays
+  const uintptr_t start = AddressOf(old);
+  const bool stays = old_length == 0 || (flags & kDontUnmap) != 0;
+  const bool shrinks = !stays && (flags & MREMAP_FIXED) == 0 && length <= old_length;
+  const uint64_t place = RangeWillChange(shrinks ? start + length : start,
+                                         stays ? start : start + old_length);
   void* const moved = next(old, old_length, length, flags, target);
   if (Failed(moved)) {
     RangeDidNotChange(place);
     return moved;
   }
-  if (moved == old && length <= old_length) {
-    RangeUnmapped(place, AddressOf(old) + length, old_length - length);
+  if (shrinks) {
+    RangeUnmapped(place);
     return moved;
   }
-  constexpr int kDontUnmap = 4;  // MREMAP_DONTUNMAP, Linux 5.7: the pages move, the old range stays
-  const bool stays = old_length == 0 || (flags & kDontUnmap) != 0;
-  RangeMoved(place, AddressOf(old), stays ? 0 : old_length,
-             {.start = AddressOf(moved),
-              .length = length,
-              .caller = caller,
-              .protection = PROT_READ | PROT_WRITE,
-              .flags = MAP_PRIVATE | MAP_ANONYMOUS,
-              .descriptor = -1,
-              .heap = false});
-  if (stays && old_length != 0) RangeGivenBack(AddressOf(old), old_length);
+  RangeMoved(place, {.start = AddressOf(moved),
+                     .length = length,
+                     .caller = caller,
+                     .protection = PROT_READ | PROT_WRITE,
+                     .flags = MAP_PRIVATE | MAP_ANONYMOUS,
+                     .descriptor = -1,
+                     .heap = false});
+  if (stays && old_length != 0) RangeGivenBack(start, old_length);
   return moved;
 }
 
-// The program break was at `before` and is at `after`.
-void Moved(uintptr_t before, uintptr_t after, uint64_t place, uintptr_t caller) {
+// The program break was at `before` and is at `after`, which is higher.
+void Raised(uintptr_t before, uintptr_t after, uintptr_t caller) {
   before = base::RoundUp(before, base::kPageSize);
   after = base::RoundUp(after, base::kPageSize);
-  if (after > before) {
-    RangeMapped(place, {.start = before,
-                        .length = after - before,
-                        .caller = caller,
-                        .protection = PROT_READ | PROT_WRITE,
-                        .flags = MAP_PRIVATE | MAP_ANONYMOUS,
-                        .descriptor = -1,
-                        .heap = true});
-  } else if (after < before) {
-    RangeUnmapped(place, after, before - after);
-  } else {
-    RangeDidNotChange(place);
-  }
+  if (after == before) return;
+  RangeMapped({.start = before,
+               .length = after - before,
+               .caller = caller,
+               .protection = PROT_READ | PROT_WRITE,
+               .flags = MAP_PRIVATE | MAP_ANONYMOUS,
+               .descriptor = -1,
+               .heap = true});
 }
 
 }  // namespace
@@ -135,10 +126,10 @@ HEAPECHO_EXPORT void* mmap64(void* address, size_t length, int protection, int f
 HEAPECHO_EXPORT int munmap(void* address, size_t length) {
   const auto next = g_munmap.get();
   if (!RangesAreFollowed()) return next(address, length);
-  const uint64_t place = RangeWillChange();
+  const uint64_t place = RangeWillChange(AddressOf(address), AddressOf(address) + length);
   const int result = next(address, length);
   if (result == 0) {
-    RangeUnmapped(place, AddressOf(address), length);
+    RangeUnmapped(place);
   } else {
     RangeDidNotChange(place);
   }
@@ -168,11 +159,16 @@ HEAPECHO_EXPORT int madvise(void* address, size_t length, int advice) {
 HEAPECHO_EXPORT int brk(void* end) {
   const auto next = g_brk.get();
   if (!RangesAreFollowed()) return next(end);
-  const uintptr_t before = AddressOf(g_sbrk.get()(0));
-  const uint64_t place = RangeWillChange();
+  const uintptr_t before = AddressOf(g_sbrk.get()(0)), after = AddressOf(end);
+  if (after >= before) {
+    const int result = next(end);
+    if (result == 0) Raised(before, after, Caller());
+    return result;
+  }
+  const uint64_t place = RangeWillChange(after, before);
   const int result = next(end);
   if (result == 0) {
-    Moved(before, AddressOf(end), place, Caller());
+    RangeUnmapped(place);
   } else {
     RangeDidNotChange(place);
   }
@@ -182,11 +178,17 @@ HEAPECHO_EXPORT int brk(void* end) {
 HEAPECHO_EXPORT void* sbrk(intptr_t increment) {
   const auto next = g_sbrk.get();
   if (increment == 0 || !RangesAreFollowed()) return next(increment);
-  const uint64_t place = RangeWillChange();
+  const auto change = static_cast<uintptr_t>(increment);
+  if (increment > 0) {
+    void* const before = next(increment);
+    if (!Failed(before)) Raised(AddressOf(before), AddressOf(before) + change, Caller());
+    return before;
+  }
+  const uintptr_t end = AddressOf(next(0));
+  const uint64_t place = RangeWillChange(end + change, end);
   void* const before = next(increment);
   if (!Failed(before)) {
-    Moved(AddressOf(before), AddressOf(before) + static_cast<uintptr_t>(increment), place,
-          Caller());
+    RangeUnmapped(place);
   } else {
     RangeDidNotChange(place);
   }

@@ -241,7 +241,7 @@ void LookAtRangesIfDue(uint64_t now, bool is_last) {
       static_cast<char*>(base::MapPrivate(stack::MapsReader::kBufferSize, "heapecho maps"));
   if (buffer == nullptr) return;
   if (maps) {
-    PassOverStuckChange();
+    PassOverStuckChanges();
     RangesForOneself ranges;
     if (ranges) {
       const Look look(g_maps, now);

@@ -20,6 +20,7 @@
 #include "preload/hook/next.h"
 #include "preload/hook/range_events.h"
 #include "preload/hook/state.h"
+#include "preload/pools/range_changes.h"
 #include "preload/stack/modules.h"
 
 namespace heapecho::hook {
@@ -62,34 +63,8 @@ struct Ranges {
   std::atomic<bool> mirror_due;   // the file has begun
   Owner owners[1 + kMostArrows];  // the allocator, the libarrows
   bool malloc_maps_unseen;
-  uint64_t stuck;  // the place that was not filled when somebody looked last, plus one
 };
 constinit Ranges g_ranges = {};
-
-void Apply(const RangeChange& change) {
-  pools::RangeTable& table = g_ranges.table;
-  bool whole = true;
-  switch (change.kind) {
-    case Kind::kNothing:
-      break;
-    case Kind::kMap:
-      whole = table.Insert(change.range);
-      break;
-    case Kind::kUnmap:
-      whole = table.Remove(change.start, change.end);
-      break;
-    case Kind::kMove:
-      whole = table.Move(change.start, change.end - change.start, change.range);
-      break;
-    case Kind::kAdopt:
-      table.Adopt(change.start, change.end, change.range.domain);
-      break;
-    case Kind::kGiveBack:
-      table.GiveBack(change.start, change.end);
-      break;
-  }
-  if (!whole) HEAPECHO_COUNT(ranges_dropped);
-}
 
 void MirrorSlot(uint32_t slot) {
   Range range;
@@ -130,8 +105,8 @@ void Disown() { g_ranges.busy.store(nullptr, std::memory_order_release); }
 
 void Drain() {
   MirrorIfDue();
-  RangeChange change;
-  while (g_ranges.log.Take(&change)) Apply(change);
+  if (const uint32_t dropped = pools::MakeChanges(&g_ranges.log, &g_ranges.table))
+    base::Count(base::Counter::k_ranges_dropped, dropped);
 }
 
 // Who appends and finds the table taken leaves the change to who has it, and that one looks again
@@ -146,18 +121,21 @@ void BringUpToDate() {
   } while (g_ranges.log.HasNext() || g_ranges.mirror_due.load(kRelaxed));
 }
 
-void Lost() { HEAPECHO_COUNT(range_changes_lost); }
+void Lost(uint64_t changes = 1) {
+  if (changes != 0) base::Count(base::Counter::k_range_changes_lost, changes);
+}
 
-void Append(uint64_t place, const RangeChange& change) {
-  if (place == RangeLog::kNoPlace) place = g_ranges.log.Reserve();
-  if (place == RangeLog::kNoPlace || !g_ranges.log.Fill(place, change)) {
+// `logged`: whether the log has it.
+void Logged(bool logged, const Range& range) {
+  if (!logged) {
     Lost();
     // It will not be in the table: nobody would take it off.
-    if (change.range.weight != 0)
-      MappingTaken(change.range, change.range.counted, change.range.objects);
+    if (range.weight != 0) MappingTaken(range, range.counted, range.objects);
   }
   BringUpToDate();
 }
+
+void Append(const RangeChange& change) { Logged(g_ranges.log.Append(change), change.range); }
 
 // Whose raw material what `caller` maps is; kNobodysDomain: nobody's.
 uint8_t OwnerOf(uintptr_t caller) {
@@ -219,20 +197,22 @@ Range Describe(const Mapping& mapping) {
   return range;
 }
 
-// `change` with the mapping as its range, which is sampled unless a sample was interrupted for
-// this.
-void Mapped(uint64_t place, RangeChange change, const Mapping& mapping) {
+// What is mapped, into the log by `log`; sampled, unless a sample was interrupted for this.
+template <typename Log>
+void Mapped(const Mapping& mapping, const Log& log) {
   const bool nested = t_state.guarded;
   Guard guard(t_state);
-  change.range = Describe(mapping);
-  if (change.range.domain != static_cast<uint8_t>(wire::Domain::kMmap))
-    return Append(place, change);
-  if (!nested) SampleMapping(guard, &change.range);
-  const bool taken = change.range.weight != 0;
-  Append(place, change);
-  if (!taken) return;
-  BeginFileIfDue(change.range.time_ns);
-  LookAtMemoryIfDue(change.range.time_ns, change.range.counted);
+  Range range = Describe(mapping);
+  const bool counts = range.domain == static_cast<uint8_t>(wire::Domain::kMmap);
+  if (counts && !nested) SampleMapping(guard, &range);
+  Logged(log(range), range);
+  if (range.weight == 0) return;
+  BeginFileIfDue(range.time_ns);
+  LookAtMemoryIfDue(range.time_ns, range.counted);
+}
+
+bool AppendMapped(const Range& range) {
+  return g_ranges.log.Append({.kind = Kind::kMap, .start = 0, .end = 0, .range = range});
 }
 
 }  // namespace
@@ -256,43 +236,41 @@ bool MallocMapsUnseen() { return g_ranges.malloc_maps_unseen; }
 
 bool RangesAreFollowed() { return g_ranges.table.capacity() != 0 && IsOurs(); }
 
-uint64_t RangeWillChange() { return g_ranges.log.Reserve(); }
+uint64_t RangeWillChange(uintptr_t start, uintptr_t end) {
+  return g_ranges.log.Open(base::RoundUp(start, base::kPageSize),
+                           base::RoundUp(end, base::kPageSize));
+}
 
 void RangeDidNotChange(uint64_t place) {
   if (place == RangeLog::kNoPlace) return;
-  if (!g_ranges.log.Fill(place, {})) Lost();
-  BringUpToDate();
+  const Guard guard(t_state);
+  Logged(g_ranges.log.Close(place, Kind::kNothing, {}), {});
 }
 
-void RangeUnmapped(uint64_t place, uintptr_t start, uint64_t length) {
+void RangeUnmapped(uint64_t place) {
   if (place == RangeLog::kNoPlace) return Lost();
   const Guard guard(t_state);
-  Append(place, {.kind = Kind::kUnmap,
-                 .start = start,
-                 .end = start + base::RoundUp(length, base::kPageSize),
-                 .range = {}});
+  Logged(g_ranges.log.Close(place, Kind::kUnmap, {}), {});
 }
 
-void RangeMapped(uint64_t place, const Mapping& mapping) {
-  Mapped(place, {.kind = Kind::kMap, .start = 0, .end = 0, .range = {}}, mapping);
-}
+void RangeMapped(const Mapping& mapping) { Mapped(mapping, AppendMapped); }
 
-void RangeMoved(uint64_t place, uintptr_t start, uint64_t length, const Mapping& to) {
-  if (place == RangeLog::kNoPlace) Lost();
-  Mapped(place,
-         {.kind = Kind::kMove,
-          .start = start,
-          .end = start + base::RoundUp(length, base::kPageSize),
-          .range = {}},
-         to);
+void RangeMoved(uint64_t place, const Mapping& to) {
+  if (place == RangeLog::kNoPlace) {
+    Lost();
+    return Mapped(to, AppendMapped);
+  }
+  Mapped(to, [place](const Range& range) {
+    return g_ranges.log.Close(place, Kind::kMove, range);
+  });
 }
 
 void RangeGivenBack(uintptr_t start, uint64_t length) {
   const Guard guard(t_state);
-  Append(RangeLog::kNoPlace, {.kind = Kind::kGiveBack,
-                              .start = start,
-                              .end = start + base::RoundUp(length, base::kPageSize),
-                              .range = {}});
+  Append({.kind = Kind::kGiveBack,
+          .start = start,
+          .end = start + base::RoundUp(length, base::kPageSize),
+          .range = {}});
 }
 
 bool MapsRawMaterial(uintptr_t caller) { return OwnerOf(caller) != pools::kNobodysDomain; }
@@ -306,7 +284,7 @@ void AdoptRangesOf(size_t which, uintptr_t start, uintptr_t end, wire::Domain do
   owner.end.store(end, std::memory_order_release);
   Range range = {};
   range.domain = static_cast<uint8_t>(domain);
-  Append(RangeLog::kNoPlace, {.kind = Kind::kAdopt, .start = start, .end = end, .range = range});
+  Append({.kind = Kind::kAdopt, .start = start, .end = end, .range = range});
 }
 
 RangesForOneself::RangesForOneself() : mine_(g_ranges.table.capacity() != 0 && TryOwn()) {
@@ -333,12 +311,9 @@ void MirrorRanges() {
   BringUpToDate();
 }
 
-void PassOverStuckChange() {
-  RangesForOneself ranges;
-  if (!ranges) return;
-  const uint64_t stuck = g_ranges.log.Stuck();
-  if (stuck != RangeLog::kNoPlace && g_ranges.stuck == stuck + 1 && g_ranges.log.Void()) Lost();
-  g_ranges.stuck = stuck + 1;
+void PassOverStuckChanges() {
+  const RangesForOneself ranges;
+  if (ranges) Lost(g_ranges.log.PassOver());
 }
 
 void RangesAfterFork() {
@@ -346,11 +321,12 @@ void RangesAfterFork() {
   const void* const busy = g_ranges.busy.load(kRelaxed);
   if (busy != nullptr && busy != &t_state) {  // another thread's, and it was in the middle of it
     g_ranges.table.Clear();
+    g_ranges.log.Clear();
     ForgetMappings();
     g_ranges.busy.store(nullptr, kRelaxed);
-    Lost();
+    return Lost();
   }
-  if (!g_ranges.log.AfterFork()) Lost();
+  Lost(g_ranges.log.AfterFork());
 }
 
 }  // namespace heapecho::hook

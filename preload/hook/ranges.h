@@ -28,10 +28,11 @@ bool MallocMapsUnseen();
 // HEAPECHO_MMAP=off.
 bool RangesAreFollowed();
 
-// Before a call that may take pages away. The place is to be given to one of the following.
-uint64_t RangeWillChange();
+// Before a call that may take away the pages of `start` to `end`, rounded up to whole ones. The
+// place is to be given to one of the following.
+uint64_t RangeWillChange(uintptr_t start, uintptr_t end);
 void RangeDidNotChange(uint64_t place);
-void RangeUnmapped(uint64_t place, uintptr_t start, uint64_t length);
+void RangeUnmapped(uint64_t place);
 
 // What was mapped, and by whom.
 struct Mapping {
@@ -41,10 +42,10 @@ struct Mapping {
   int protection, flags, descriptor;  // as mmap has them
   bool heap;                          // by brk
 };
-// `place`: of RangeWillChange(), or RangeLog::kNoPlace where it took nothing away.
-void RangeMapped(uint64_t place, const Mapping& mapping);
-// What was at `start` is at `to` now, with `to_length` bytes.
-void RangeMoved(uint64_t place, uintptr_t start, uint64_t length, const Mapping& to);
+// What was there before is what the program told of before.
+void RangeMapped(const Mapping& mapping);
+// What the place was opened for is at `to` now.
+void RangeMoved(uint64_t place, const Mapping& to);
 // The program can do without the contents of these pages.
 void RangeGivenBack(uintptr_t start, uint64_t length);
 // Whether what `caller` maps is raw material of a domain, which nobody needs to be told of when it
@@ -78,8 +79,8 @@ class RangesForOneself {
 
 // When the file has begun: all of them into it, by whoever has the table next.
 void MirrorRanges();
-// Passes over a call that has not returned since the last time that this was called.
-void PassOverStuckChange();
+// Passes over calls that have not returned since the last time that this was called.
+void PassOverStuckChanges();
 
 // In a forked child, before any other call.
 void RangesAfterFork();

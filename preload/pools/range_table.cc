@@ -179,24 +179,34 @@ bool RangeTable::Insert(const Range& given) {
   return false;
 }
 
-bool RangeTable::Move(uintptr_t start, uint64_t length, const Range& given) {
-  Range range = given;
+bool RangeTable::Depart(uintptr_t start, uintptr_t end, Departed* was) {
+  *was = {};
   const uint32_t position = Find(start);
   if (position < size_ && At(position).start <= start && WasSeen(At(position))) {
-    const Range& before = At(position);
-    range.kind = before.kind;
-    range.domain = before.domain;
-    range.flags = before.flags;
-    if ((before.flags & kRangeReserve) != 0) {
+    const Range& range = At(position);
+    *was = {.counted = range.counted,
+            .kind = range.kind,
+            .domain = range.domain,
+            .flags = range.flags};
+  }
+  return Remove(start, end);
+}
+
+bool RangeTable::Arrive(const Departed& was, const Range& given) {
+  Range range = given;
+  if ((was.flags & kRangeSeen) != 0) {
+    range.kind = was.kind;
+    range.domain = was.domain;
+    range.flags = was.flags;
+    if ((was.flags & kRangeReserve) != 0) {
       TakeOut(&range);
-    } else if (IsMeasured(before) && range.weight != 0) {
-      const uint64_t kept = before.counted < range.counted ? before.counted : range.counted;
+    } else if ((was.flags & kRangeMeasured) != 0 && range.weight != 0) {
+      const uint64_t kept = was.counted < range.counted ? was.counted : range.counted;
       Take(range, range.counted - kept, 0);
       range.counted = kept;
     }
   }
-  const bool whole = Remove(start, start + length);
-  return Insert(range) && whole;
+  return Insert(range);
 }
 
 // Out of the totals, not out of the table.

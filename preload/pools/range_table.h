@@ -58,6 +58,14 @@ struct Range {
 };
 static_assert(sizeof(Range) == 72);
 
+// Of a range that has left its place, for where it arrives. Zero: it was not seen.
+struct Departed {
+  uint64_t counted;
+  RangeKind kind;
+  uint8_t domain;
+  uint16_t flags;
+};
+
 class RangeTable {
  public:
   static constexpr uint32_t kMostRanges = 1 << 14;
@@ -80,11 +88,13 @@ class RangeTable {
   // Takes whatever lies within out. False when a piece of what it was to leave found no room.
   bool Remove(uintptr_t start, uintptr_t end);
 
-  // Moves the range at `start` to `range`, with the attributes of `range` but with kind, domain and
-  // flags of what was at `start`, if that was seen; as Insert() otherwise. Of what `range` has
-  // counted that is taken off again which does not count there: raw material, or pages that a
-  // measured range has not got.
-  bool Move(uintptr_t start, uint64_t length, const Range& range);
+  // A range that moves: it leaves `start` to `end`, and `was` says what stood at `start`; then it
+  // arrives as `range`, with the attributes of that but with kind, domain and flags of what left, if
+  // it was seen; as Insert() otherwise. Of what `range` has counted that is taken off again which
+  // does not count there: raw material, or pages that a measured range has not got. False as of
+  // Remove() and Insert().
+  bool Depart(uintptr_t start, uintptr_t end, Departed* was);
+  bool Arrive(const Departed& was, const Range& range);
 
   // Every range whose caller lies within `start` and `end`, private and anonymous, is reserve of
   // `domain`.

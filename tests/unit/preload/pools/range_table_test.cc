@@ -63,6 +63,11 @@ class RangeTableTest : public testing::Test {
   bool Remove(uint64_t page, uint64_t pages) {
     return table_.Remove(kBase + page * kPage, kBase + (page + pages) * kPage);
   }
+  bool Move(uintptr_t start, uint64_t length, const Range& to) {
+    Departed was;
+    const bool left = table_.Depart(start, start + length, &was);
+    return table_.Arrive(was, to) && left;
+  }
   // Pairs of pages, first and behind the last, in order.
   std::vector<std::pair<uint64_t, uint64_t>> Pages() const {
     std::vector<std::pair<uint64_t, uint64_t>> pages;
@@ -139,7 +144,7 @@ TEST_F(RangeTableTest, AMoveKeepsTheKindAndTakesTheNewTotals) {
   Insert(range);
   const Range moved = Seen(100, 8, 2);
   told_.bytes[2] += static_cast<int64_t>(moved.counted);
-  EXPECT_TRUE(table_.Move(kBase, 4 * kPage, moved));
+  EXPECT_TRUE(Move(kBase, 4 * kPage, moved));
   Range found;
   ASSERT_TRUE(table_.Next(0, &found));
   EXPECT_EQ(found.start, moved.start);
@@ -156,7 +161,7 @@ TEST_F(RangeTableTest, AMovedFileCountsThePagesThatItHad) {
   Insert(file);
   const Range moved = Seen(100, 8, 2);
   told_.bytes[2] += static_cast<int64_t>(moved.counted);
-  table_.Move(kBase, 4 * kPage, moved);
+  Move(kBase, 4 * kPage, moved);
   EXPECT_EQ(told_.bytes[1], 0);
   EXPECT_EQ(told_.bytes[2], 3 * kPage);
 }
@@ -168,7 +173,7 @@ TEST_F(RangeTableTest, MovedRawMaterialStaysOutOfTheTotals) {
   const Range moved = Seen(100, 8, 2);
   told_.bytes[2] += static_cast<int64_t>(moved.counted);
   told_.objects[2] += moved.objects;
-  table_.Move(kBase, 4 * kPage, moved);
+  Move(kBase, 4 * kPage, moved);
   EXPECT_EQ(told_.bytes[2], 0);
   EXPECT_EQ(told_.objects[2], 0);
 }
@@ -283,7 +288,7 @@ TEST_F(RangeTableTest, AgreesWithAModelOfSinglePagesAtAnyPatternOfCalls) {
           Range moved = Seen(to, grown, stack);
           told_.bytes[stack] += static_cast<int64_t>(moved.counted);
           told_.objects[stack] += moved.objects;
-          ASSERT_TRUE(table_.Move(kBase + first * kPage, length * kPage, moved));
+          ASSERT_TRUE(Move(kBase + first * kPage, length * kPage, moved));
           for (uint64_t i = first; i < first + length; ++i) model[i] = 0;
           for (uint64_t i = to; i < to + grown; ++i) model[i] = stack;
           break;
