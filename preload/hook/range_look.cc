@@ -121,11 +121,8 @@ class Classifier {
     const bool joined = line.start == end_;
     if (line.path_length == 0) {
       if (base::IsOwnMemory(line.start)) return RangeKind::kOwn;
-      // A library's zeroed data.
-      if (joined && writable_ && (kind_ == RangeKind::kFile || kind_ == RangeKind::kOwn) &&
-          line.inode == 0 && !base::IsOwnMemory(end_ - 1)) {
-        return kind_;
-      }
+      // A library's zeroed data; this library's is within its range.
+      if (joined && writable_ && kind_ == RangeKind::kFile && line.inode == 0) return kind_;
       if (joined && guard_ && line.writable && line.start % kArena != 0) return RangeKind::kStack;
       return RangeKind::kAnonymous;
     }
