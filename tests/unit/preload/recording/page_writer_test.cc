@@ -160,14 +160,11 @@ TEST_F(PageWriterTest, ARoundDoesNotWaitForWhatFollows) {
     const char value = static_cast<char>('a' + round);
     for (size_t page = 0; page < kTables; ++page) Store(page, value);
     *complete_to() = 0;
-    bool finished = false;
-    for (size_t i = 0; !finished; ++i) {
-      ASSERT_LT(i, 3 * kTables)
-          << "at least a write each, and a part of the events between two rounds";
-      for (size_t page = kTables; page < kPages; ++page)
-        Store(page, 'e');  // faster than it is written
-      finished = WriteNext();
+    for (size_t page = kTables; page < kPages; ++page) Store(page, 'e');
+    for (size_t i = 0; !WriteNext(); ++i) {
+      ASSERT_LT(i, 3 * kTables) << "at least a write each, and a part of the events between rounds";
     }
+    EXPECT_TRUE(writer_->IsChanged(memory_ + (kPages - 1) * kPage, kPage)) << "that is to come";
     EXPECT_EQ(FirstByteInTheFile(), value);
     for (size_t page = 1; page < kTables; ++page)
       EXPECT_EQ(Page(File(), page), std::string(kPage, value));
@@ -210,14 +207,20 @@ TEST_F(PageWriterTest, WhatFollowsIsNotCompleteIfItWasOverwrittenMeanwhile) {
 }
 
 TEST_F(PageWriterTest, WhatFollowsHasAPartBetweenRoundsHoweverLongTheyTake) {
-  constexpr size_t kTables = 2000;
-  Attach(kTables + 2, kTables);
-  for (size_t rounds = 0; rounds < 3;) {
-    for (size_t page = 1; page < kTables; ++page) Store(page, 't');
-    Store(kTables, static_cast<char>('0' + rounds));
-    if (WriteNext()) ++rounds;
+  constexpr size_t kPages = 6000, kTables = 2000;
+  Attach(kPages, kTables);
+  for (size_t round = 0; round < 3; ++round) {
+    do {
+      for (size_t page = 1; page < kPages; ++page) Store(page, 't');
+    } while (!WriteNext());
+    ASSERT_TRUE(writer_->IsChanged(memory_ + kTables * kPage, (kPages - kTables) * kPage));
+    for (size_t page = 1; page < kTables; ++page) Store(page, 'n');
+    const std::string before = File();
+    EXPECT_FALSE(WriteNext());
+    const std::string after = File();
+    EXPECT_EQ(before.compare(0, kTables * kPage, after, 0, kTables * kPage), 0)
+        << "the next round is due, and yet it has not begun";
   }
-  EXPECT_GE(Page(File(), kTables)[0], '1') << "what was stored when the first round had ended";
 }
 
 TEST_F(PageWriterTest, WhoWritesEverythingSaysThatItIsComplete) {
