@@ -192,6 +192,28 @@ def test_address_space_that_is_only_reserved_is_not_live(directory):
     assert harness.report(path)["recordings"][0]["domains"].get("mmap", NOTHING)["live"]["bytes"] == 0
 
 
+BEHIND = """
+import ctypes, mmap
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long
+bytearray(4 << 20)  # the recording begins
+end = max(int(line.split()[0].split("-")[1], 16) for line in open("/proc/self/maps") if ".heapecho" in line)
+def site_behind(): return libc.mmap(end, 4096, 3, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+print(site_behind() == end)
+"""
+
+
+def test_what_is_mapped_right_behind_the_recording_is_the_programs(directory):
+    """It was taken for the zeroed data of a library at the next look: gone from its line."""
+    done = harness.execute([sys.executable, "-c", BEHIND], harness.recording_environment(directory, 1))
+    assert done.returncode == 0, done.stderr
+    if done.stdout != b"True\n":
+        pytest.skip("something else is mapped right behind the recording")
+    path = harness.only_recording(directory)
+    assert harness.estimates(path)["site_behind"].bytes == PAGE
+
+
 FILE_MAP = """
 import mmap, os, sys
 path = sys.argv[1]
