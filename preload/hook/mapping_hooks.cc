@@ -61,8 +61,8 @@ void* Remap(void* old, size_t old_length, size_t length, int flags, void* target
   const uintptr_t start = AddressOf(old);
   const bool stays = old_length == 0 || (flags & kDontUnmap) != 0;
   const bool shrinks = !stays && (flags & MREMAP_FIXED) == 0 && length <= old_length;
-  const uint64_t place = RangeWillChange(shrinks ? start + length : start,
-                                         stays ? start : start + old_length);
+  const uint64_t place =
+      RangeWillChange(shrinks ? start + length : start, stays ? start : start + old_length);
   void* const moved = next(old, old_length, length, flags, target);
   if (Failed(moved)) {
     RangeDidNotChange(place);

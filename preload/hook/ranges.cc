@@ -260,9 +260,7 @@ void RangeMoved(uint64_t place, const Mapping& to) {
     Lost();
     return Mapped(to, AppendMapped);
   }
-  Mapped(to, [place](const Range& range) {
-    return g_ranges.log.Close(place, Kind::kMove, range);
-  });
+  Mapped(to, [place](const Range& range) { return g_ranges.log.Close(place, Kind::kMove, range); });
 }
 
 void RangeGivenBack(uintptr_t start, uint64_t length) {

@@ -32,7 +32,8 @@ uint32_t RangeLog::TakePlace() {
       // Pairs with the release in FreePlace().
       if (!taken_[word].compare_exchange_weak(bits, bits | bit, kAcquire, kRelaxed)) continue;
       uint32_t used = used_words_.load(kRelaxed);
-      while (used <= word && !used_words_.compare_exchange_weak(used, word + 1, kRelease, kRelaxed)) {
+      while (used <= word &&
+             !used_words_.compare_exchange_weak(used, word + 1, kRelease, kRelaxed)) {
       }
       return word * 64 + static_cast<uint32_t>(__builtin_ctzll(bit)) + 1;
     }

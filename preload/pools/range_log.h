@@ -99,7 +99,9 @@ class RangeLog {
   uint32_t TakePlace();
   void FreePlace(uint32_t number);
   bool Push(uint32_t number, uint32_t epoch);
-  uint32_t Epoch() const { return static_cast<uint32_t>(head_.load(std::memory_order_relaxed) >> 32); }
+  uint32_t Epoch() const {
+    return static_cast<uint32_t>(head_.load(std::memory_order_relaxed) >> 32);
+  }
   void Unclaim(uint32_t number);
   void Absorb();
   uint32_t PassOverBefore(uint64_t ticket);
@@ -112,8 +114,8 @@ class RangeLog {
   // Epoch << 32 | number of the place that was pushed last. Clear() begins a new epoch: who was
   // about to push in the one before finds it gone.
   std::atomic<uint64_t> head_;
-  uint32_t pending_ = 0;   // taken off head_, by ticket
-  uint64_t looked_ = 0;    // the last ticket when PassOver() was called last
+  uint32_t pending_ = 0;  // taken off head_, by ticket
+  uint64_t looked_ = 0;   // the last ticket when PassOver() was called last
 };
 
 }  // namespace heapecho::pools

@@ -184,10 +184,8 @@ bool RangeTable::Depart(uintptr_t start, uintptr_t end, Departed* was) {
   const uint32_t position = Find(start);
   if (position < size_ && At(position).start <= start && WasSeen(At(position))) {
     const Range& range = At(position);
-    *was = {.counted = range.counted,
-            .kind = range.kind,
-            .domain = range.domain,
-            .flags = range.flags};
+    *was = {
+        .counted = range.counted, .kind = range.kind, .domain = range.domain, .flags = range.flags};
   }
   return Remove(start, end);
 }

@@ -89,10 +89,10 @@ class RangeTable {
   bool Remove(uintptr_t start, uintptr_t end);
 
   // A range that moves: it leaves `start` to `end`, and `was` says what stood at `start`; then it
-  // arrives as `range`, with the attributes of that but with kind, domain and flags of what left, if
-  // it was seen; as Insert() otherwise. Of what `range` has counted that is taken off again which
-  // does not count there: raw material, or pages that a measured range has not got. False as of
-  // Remove() and Insert().
+  // arrives as `range`, with the attributes of that but with kind, domain and flags of what left,
+  // if it was seen; as Insert() otherwise. Of what `range` has counted that is taken off again
+  // which does not count there: raw material, or pages that a measured range has not got. False as
+  // of Remove() and Insert().
   bool Depart(uintptr_t start, uintptr_t end, Departed* was);
   bool Arrive(const Departed& was, const Range& range);
 

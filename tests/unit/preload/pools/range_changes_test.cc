@@ -187,7 +187,8 @@ TEST_F(RangeChangesTest, AgreesWithTheKernelHoweverThreadsAreStopped) {
           known[first] = pages;
           return;
         }
-        const auto what = std::next(known.begin(), static_cast<std::ptrdiff_t>(below(known.size())));
+        const auto what =
+            std::next(known.begin(), static_cast<std::ptrdiff_t>(below(known.size())));
         thread.first = what->first;
         thread.pages = what->second;
         known.erase(what);
