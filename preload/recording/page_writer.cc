@@ -79,6 +79,7 @@ bool PageWriter::Attach(char* memory, size_t bytes, size_t tables, uint64_t* com
   overwrites_.store(0, kRelaxed);
   directly_.store(0, kRelaxed);
   round_ns_.store(0, kRelaxed);
+  took_ns_.store(0, kRelaxed);
   next_round_ns_.store(0, kRelaxed);
   next_.store(0, kRelaxed);
   follow_.store(0, kRelaxed);
@@ -243,6 +244,7 @@ void PageWriter::Settle(uint64_t start_ns, uint64_t end_ns, bool finished) {
   const uint64_t rest = took * kClockPerSlice;
   uint64_t due = end_ns + (rest < kMostRestNs ? rest : kMostRestNs);
   if (finished) {
+    took_ns_.store(end_ns - round_ns_.load(kRelaxed), kRelaxed);
     const uint64_t slowest = slowest_ns_.exchange(0, kRelaxed);
     if (slowest > kSlowNs && pause < kLongestPauseNs) pause *= 2;
     if (slowest < kQuickNs && pause > kShortestPauseNs) pause /= 2;

@@ -91,7 +91,9 @@ class PageWriter {
   // The first page alone, whatever happened to others.
   int WriteFirst(const char* path);
 
-  // How much may be lost: the time from one round to the next.
+  // How much may be lost: the pause, and the time that a round takes, as the last one did.
+  uint64_t apart_ns() const { return pause_ns() + took_ns_.load(std::memory_order_relaxed); }
+  // How long rounds are put off.
   uint64_t pause_ns() const { return pause_ns_.load(std::memory_order_relaxed); }
   // The longest that a caller was held up.
   uint64_t longest_ns() const { return longest_ns_.load(std::memory_order_relaxed); }
@@ -136,6 +138,7 @@ class PageWriter {
   std::atomic<uint32_t> directly_;  // times the first page was written as it is, not as it was
   // Of whoever moved due_ns_ on.
   std::atomic<uint64_t> round_ns_;           // when this round began, or the last one
+  std::atomic<uint64_t> took_ns_;            // the last one
   std::atomic<uint64_t> next_round_ns_;      // when the next one may
   std::atomic<uint32_t> next_;               // where it goes on; 0: none has begun
   std::atomic<uint32_t> round_directly_;     // directly_ when it began

@@ -133,7 +133,7 @@ void Recording::WriteNow() {
 
 void Recording::StorePause() {
   auto& header = *reinterpret_cast<wire::FileHeader*>(memory_);
-  Store(header.write_pause_ns, pages_.pause_ns());
+  Store(header.write_pause_ns, pages_.apart_ns());
   Store(header.write_longest_ns, pages_.longest_ns());
 }
 

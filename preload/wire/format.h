@@ -140,7 +140,7 @@ struct FileHeader {
   uint32_t threads_at_most;  // the most threads at once, at the moments when somebody looked; 0: not known
   uint32_t keeping;          // Keeping; written once, before the file gets its name
   uint64_t python_arena_bytes;  // that CPython's allocator has from the system for its small objects
-  uint64_t write_pause_ns;   // of a file that is written: how long it waits from one time to the next
+  uint64_t write_pause_ns;   // of a file that is written: how much a kill may cost, as it was last
   uint64_t write_longest_ns; // the longest that a thread of the process was held up by it
 
   // The control group's memory by kind, as the kernel had it at cgroup_stat_ns (0: never), which is more rarely than the

@@ -223,6 +223,20 @@ TEST_F(PageWriterTest, WhatFollowsHasAPartBetweenRoundsHoweverLongTheyTake) {
   }
 }
 
+TEST_F(PageWriterTest, SaysThatAPauseAndTheTimeOfARoundMayBeLost) {
+  constexpr size_t kPages = 4000;
+  Attach(kPages, kPages);
+  EXPECT_EQ(writer_->apart_ns(), PageWriter::kShortestPauseNs);
+  for (size_t page = 1; page < kPages; ++page) Store(page, 'a');
+  const uint64_t before = ClockNs(CLOCK_MONOTONIC);
+  ASSERT_FALSE(WriteNext());
+  const uint64_t begun = ClockNs(CLOCK_MONOTONIC);
+  uint64_t last = begun;
+  while (!WriteNext()) last = ClockNs(CLOCK_MONOTONIC);
+  EXPECT_GE(writer_->apart_ns(), writer_->pause_ns() + (last - begun));
+  EXPECT_LE(writer_->apart_ns(), writer_->pause_ns() + (ClockNs(CLOCK_MONOTONIC) - before));
+}
+
 TEST_F(PageWriterTest, WhoWritesEverythingSaysThatItIsComplete) {
   Attach(100, 10);
   for (size_t page = 1; page < 100; ++page) Store(page, 'e');
