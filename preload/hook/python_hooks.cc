@@ -7,6 +7,7 @@
 // countdown, and a free goes its usual way (pools/python_allocator.h).
 #include "preload/hook/python_hooks.h"
 
+#include "preload/hook/export.h"
 #include "preload/hook/mirror.h"
 #include "preload/hook/observe.h"
 #include "preload/hook/state.h"
@@ -46,13 +47,13 @@ __attribute__((noinline)) void* SampledCalloc(void* context, size_t count, size_
   return block;
 }
 
-void* Malloc(void* context, size_t size) {
+HEAPECHO_ONE_LINE void* Malloc(void* context, size_t size) {
   if (!IsSmall(size)) return AskLarge<&pools::PythonAllocator::malloc>(context, size);
   if (Due(size)) return SampledMalloc(context, size);
   return Next().malloc(context, size);
 }
 
-void* Calloc(void* context, size_t count, size_t size) {
+HEAPECHO_ONE_LINE void* Calloc(void* context, size_t count, size_t size) {
   size_t bytes;
   if (__builtin_mul_overflow(count, size, &bytes) || !IsSmall(bytes)) {
     return AskLarge<&pools::PythonAllocator::calloc>(context, count, size);
