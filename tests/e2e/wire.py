@@ -33,6 +33,7 @@ Header = namedtuple("Header", (
     "peak_object_variance "
     "peak_ns peak_mark threads_seen own_ns cpu_ns"))
 SECTIONS_AT = 368
+KEEPING_AT = 916
 SECTION = struct.Struct("<IIQQQ")
 Section = namedtuple("Section", "kind record_size offset size committed")
 
@@ -74,6 +75,7 @@ class Recording:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         with data:
             self.header = Header._make(HEADER.unpack_from(data, 0))
+            self.is_mapped = struct.unpack_from("<I", data, KEEPING_AT)[0] == 0
             head = self.header
             assert head.magic == MAGIC and head.version == VERSION and head.header_size == HEADER_BYTES, path
             assert check_words(data[:STATIC_BYTES], MAGIC) == head.static_check, f"{path}: the header is torn"
@@ -149,11 +151,19 @@ class Recording:
                     event = Event._make(EVENT_RECORD.unpack(record))
                     if event.check == check_words(record[:-8], (sequence << 20) + index):
                         self.events.append(event)
-                    elif self._is_stale(record, sequence, index):
+                    elif self._is_stale(record, sequence, index) or self._is_half_stale(record, at + start):
                         self.stale_events += 1
                     else:
                         self.broken_events += 1
                 index += 1
+
+    def _is_half_stale(self, record: bytes, at: int) -> bool:
+        """Whether its first half, on the page before, was let go of with the block and its second is of an earlier life.
+
+        So it is in a file that is written, where a block that was taken again has got no further than to that page.
+        """
+        before = -at % 4096
+        return not self.is_mapped and 0 < before < len(record) and not any(record[:before])
 
     @staticmethod
     def _is_stale(record: bytes, sequence: int, index: int) -> bool:

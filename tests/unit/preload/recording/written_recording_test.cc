@@ -231,6 +231,35 @@ TEST_F(WrittenRecordingTest, CountsTheBlocksOfEventsThatTheFileNeverHad) {
   EXPECT_EQ(counter.load(), before + 10) << "these were in the file";
 }
 
+// A record lies across two pages of its block: half of it is let go of, and half still in the file.
+TEST_F(WrittenRecordingTest, ABlockThatIsTakenAgainIsReadWithoutWhatItHeldBefore) {
+  Recording& written = Begin(1, false);
+  const wire::Section& section = written.layout().Find(wire::SectionKind::kEvents);
+  const uint64_t block_events =
+      (section.record_size - sizeof(wire::BlockHeader)) / sizeof(wire::EventRecord);
+  const uint64_t blocks = section.size / section.record_size;
+  uint64_t time = 0;
+  const auto append = [&](uint64_t count) {
+    for (uint64_t i = 0; i < count; ++i) {
+      wire::EventRecord event = {};
+      event.time_ns = event.address = ++time;
+      event.size = event.interval = 1;
+      event.weight = 1;
+      event.kind = static_cast<uint8_t>(wire::EventKind::kAllocate);
+      written.AppendEvent(0, event);
+    }
+  };
+  append(blocks * block_events);
+  for (uint64_t now = 1; now < 1000; ++now) written.WriteDue(now * 1000000000000);
+  constexpr uint64_t kInTheFirstPage = 40;
+  append(kInTheFirstPage);
+  written.EndProcess(wire::ProcessEnd::kExited, 0, 99);
+  const auto recording = reader::ReadRecording(Path(1));
+  ASSERT_TRUE(recording.ok()) << recording.status();
+  EXPECT_EQ(recording->torn_events, 0u);
+  EXPECT_EQ(recording->events.size(), (blocks - 1) * block_events + kInTheFirstPage);
+}
+
 TEST_F(WrittenRecordingTest, EndsWhenItsFileIsGoneAndTheProcessGoesOn) {
   Recording& written = Begin(1, false);
   std::filesystem::remove(Path(1));
