@@ -51,7 +51,7 @@ def measure(
         for number in range(_WORKERS):
             environment.progress(f"analyzer: recording {number + 1} of {_WORKERS}")
             environment.output_of(
-                [program, str(_BLOCKS), str(_STACKS), str(_THREADS)],
+                [program, str(_BLOCKS), str(_STACKS), str(_THREADS), "0"],
                 environment.variables(
                     build, environment.HEAPECHO, "glibc", recordings, environment.EVERYTHING
                 ),
@@ -90,7 +90,7 @@ def _directory(
         for number in range(_MANY):
             environment.progress(f"analyzer: recording {number + 1} of {_MANY}")
             environment.output_of(
-                [build.program("own_memory"), str(_MANY_BLOCKS), str(_MANY_STACKS), "2"], recorded
+                [build.program("own_memory"), str(_MANY_BLOCKS), str(_MANY_STACKS), "2", "0"], recorded
             )
         reports = environment.in_turn(
             rounds, ("report",), lambda _: _report(build, recordings), "analyzer: directory"
