@@ -81,6 +81,18 @@ void DoEverything(Recording& recording) {
   recording.header()->samples = kEvents;
 }
 
+// Events by one thread, in order of time.
+void AppendEvents(Recording& recording, uint64_t count, uint64_t* time) {
+  for (uint64_t i = 0; i < count; ++i) {
+    wire::EventRecord event = {};
+    event.time_ns = event.address = ++*time;
+    event.size = event.interval = 1;
+    event.weight = 1;
+    event.kind = static_cast<uint8_t>(wire::EventKind::kAllocate);
+    recording.AppendEvent(0, event);
+  }
+}
+
 class WrittenRecordingTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -190,12 +202,8 @@ TEST_F(WrittenRecordingTest, KeepsEventsThatItLetGoOf) {
   for (uint64_t now = 1; now < 100; ++now) {
     if (written.IsWriteDue(now * 1000000000000)) written.WriteDue(now * 1000000000000);
   }
-  wire::EventRecord event = {};
-  event.time_ns = event.address = kEvents + 1;
-  event.size = event.interval = 1;
-  event.weight = 1;
-  event.kind = static_cast<uint8_t>(wire::EventKind::kAllocate);
-  written.AppendEvent(0, event);
+  uint64_t time = kEvents;
+  AppendEvents(written, 1, &time);
   written.EndProcess(wire::ProcessEnd::kExited, 0, 99);
   const auto recording = reader::ReadRecording(Path(1));
   ASSERT_TRUE(recording.ok()) << recording.status();
@@ -211,16 +219,7 @@ TEST_F(WrittenRecordingTest, CountsTheBlocksOfEventsThatTheFileNeverHad) {
   const auto& counter =
       base::g_counters[static_cast<size_t>(base::Counter::k_event_blocks_not_kept)];
   uint64_t time = 0;
-  const auto fill = [&](uint64_t count) {
-    for (uint64_t i = 0; i < count * block_events; ++i) {
-      wire::EventRecord event = {};
-      event.time_ns = event.address = ++time;
-      event.size = event.interval = 1;
-      event.weight = 1;
-      event.kind = static_cast<uint8_t>(wire::EventKind::kAllocate);
-      written.AppendEvent(0, event);
-    }
-  };
+  const auto fill = [&](uint64_t count) { AppendEvents(written, count * block_events, &time); };
   const uint64_t before = counter.load();
   fill(blocks);
   EXPECT_EQ(counter.load(), before) << "the ring had room";
@@ -239,20 +238,10 @@ TEST_F(WrittenRecordingTest, ABlockThatIsTakenAgainIsReadWithoutWhatItHeldBefore
       (section.record_size - sizeof(wire::BlockHeader)) / sizeof(wire::EventRecord);
   const uint64_t blocks = section.size / section.record_size;
   uint64_t time = 0;
-  const auto append = [&](uint64_t count) {
-    for (uint64_t i = 0; i < count; ++i) {
-      wire::EventRecord event = {};
-      event.time_ns = event.address = ++time;
-      event.size = event.interval = 1;
-      event.weight = 1;
-      event.kind = static_cast<uint8_t>(wire::EventKind::kAllocate);
-      written.AppendEvent(0, event);
-    }
-  };
-  append(blocks * block_events);
+  AppendEvents(written, blocks * block_events, &time);
   for (uint64_t now = 1; now < 1000; ++now) written.WriteDue(now * 1000000000000);
   constexpr uint64_t kInTheFirstPage = 40;
-  append(kInTheFirstPage);
+  AppendEvents(written, kInTheFirstPage, &time);
   written.EndProcess(wire::ProcessEnd::kExited, 0, 99);
   const auto recording = reader::ReadRecording(Path(1));
   ASSERT_TRUE(recording.ok()) << recording.status();
