@@ -13,8 +13,9 @@ inline constexpr uint64_t kAutoFirst = 128 << 10;
 inline constexpr double kAutoShare = 0.003;  // of the process's CPU time
 // A process builds much of what it keeps in its first seconds, and each sample costs most then, since its stack is new and
 // its pages are not there. So it may cost this many seconds of CPU more, once, spread like 1 / (1 + s)^2. In the demo of 4 s
-// the standard error of a leak of 250 MiB was 38 to 58 MiB without, 25 with 0.01, 21 to 29 with 0.03; the first
-// thousand requests for JSON took 2.5, 3.1 and 3.9 % more CPU time than without heapecho.
+// the standard error of a leak of 250 MiB was 38 and 55 MiB without, 22 to 26 with 0.01, 21 to 29 with 0.03; the first
+// thousand requests for JSON took 2.5, 3.1 and 3.9 % more CPU time than without heapecho, in five rounds side by side
+// whose noise is 1 to 2 %.
 inline constexpr double kAutoFirstSeconds = 0.01;
 
 // The share of CPU time that sampling may take in a process that has used `cpu_ns` so far. Pure.
