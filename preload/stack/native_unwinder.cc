@@ -60,6 +60,44 @@ constinit uintptr_t g_own_start = 0, g_own_end = 0;
 
 enum class Step { kStepped, kOutermost, kBroken, kNeedsAllRegisters };
 
+}  // namespace
+
+// A walk's view of KnownRows: reads the half that the last walk wrote, writes the other one. Small: it is on the
+// application's stack.
+class RowsOfWalk {
+ public:
+  RowsOfWalk(KnownRows* known, uint64_t generation) : known_(known) {
+    if (known != nullptr && known->generation_ == generation) end_ = known->count_;
+  }
+
+  // The row of `ip` if it is what lay around `sp`.
+  CompactRow Find(uintptr_t ip, uintptr_t sp) {
+    if (at_ == end_) return {};
+    const KnownRows::Frame* const before = known_->frames_[known_->half_];
+    while (before[at_].cfa <= sp) {
+      if (++at_ == end_) return {};
+    }
+    return before[at_].ip == ip ? CompactRow(before[at_].row) : CompactRow();
+  }
+  void BeginAnew() { at_ = end_; }
+  void Write(size_t frame, uintptr_t ip, uintptr_t cfa, CompactRow row) {
+    if (known_ == nullptr || frame >= KnownRows::kFrames) return;
+    known_->frames_[known_->half_ ^ 1][frame] = {.ip = ip, .cfa = cfa, .row = row.word()};
+  }
+  void Keep(size_t frames, uint64_t generation) {
+    if (known_ == nullptr) return;
+    known_->generation_ = generation;
+    known_->half_ ^= 1;
+    known_->count_ = static_cast<uint32_t>(frames < KnownRows::kFrames ? frames : KnownRows::kFrames);
+  }
+
+ private:
+  KnownRows* const known_;
+  uint32_t at_ = 0, end_ = 0;
+};
+
+namespace {
+
 // The innermost frame of what remains: sp and ip are those after the callee returned.
 struct Walk {
   uintptr_t lookup;  // the address whose row holds in this frame
@@ -166,10 +204,11 @@ void InitializeNativeUnwinder() {
 }
 
 NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* frames,
-                      size_t room) {
+                      size_t room, KnownRows* known) {
   NativeWalk result{};
   StackReader stack(bounds, start.sp);
   const uint64_t generation = ModuleGeneration();
+  RowsOfWalk rows(known, generation);
   Walk walk;
   walk.follows_all = false;
   walk.interrupted = false;
@@ -181,24 +220,33 @@ NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* 
       break;
     }
     NativeFrame& frame = frames[result.count];
-    frame = {walk.lookup, 0};
-    const uint64_t mixture = RowCache::Mixture(walk.lookup, generation);
+    const uintptr_t ip = walk.lookup;
     Step step;
-    const CompactRow row = walk.follows_all ? CompactRow() : g_cache.Find(mixture);
+    CompactRow row;
+    if (!walk.follows_all) {
+      row = rows.Find(ip, walk.registers.value[kRsp]);
+      if (row.base() == CompactRow::kNone) row = g_cache.Find(RowCache::Mixture(ip, generation));
+    }
     if (row.base() != CompactRow::kNone) {
-      step = StepQuickly(row, &walk, &stack, &frame.cfa);
+      uintptr_t cfa = 0;
+      step = StepQuickly(row, &walk, &stack, &cfa);
+      frame = {ip, cfa};
+      rows.Write(result.count, ip, cfa, row);
     } else {
+      frame = {ip, 0};
+      rows.Write(result.count, ip, 0, row);
       // Asked for here, so that what a new module takes of the stack does not come on top of what
       // the step takes.
       CfiSection section;
-      step = CfiSectionOf(walk.lookup, &section)
-                 ? StepSlowly(section, &walk, &stack, mixture, &frame)
+      step = CfiSectionOf(ip, &section)
+                 ? StepSlowly(section, &walk, &stack, RowCache::Mixture(ip, generation), &frame)
                  : Step::kBroken;
     }
     if (step == Step::kNeedsAllRegisters) {
       // Rare: from the start again, this time following every register.
       walk.follows_all = true;
       Start(start, &walk);
+      rows.BeginAnew();
       result.count = 0;
       continue;
     }
@@ -209,6 +257,7 @@ NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* 
     break;
   }
   result.interrupted = walk.interrupted;
+  rows.Keep(result.count, generation);
   stack.Keep(&bounds);
   return result;
 }

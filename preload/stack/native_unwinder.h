@@ -39,6 +39,28 @@ struct StackBounds {
   uint64_t pages;
 };
 
+// The rules by which the last walk stepped, for the next one: most of a stack is what it was. In the order of the walk a
+// cache line brings those of nearly three frames; in the table that all share, each frame waits for a line of its own. (With
+// known_path.h, a sample below 100 frames that finds the caches taken by the application: 5.4 -> 1.9 us.) One walk at a
+// time; zero-initialised: knows nothing.
+class KnownRows {
+ public:
+  static constexpr uint32_t kFrames = 512;
+
+  void Forget() { count_ = 0; }
+
+ private:
+  friend class RowsOfWalk;
+  struct Frame {
+    uintptr_t ip, cfa;
+    uint64_t row;
+  };
+  uint64_t generation_;  // of modules, that the rules hold in
+  uint32_t count_;
+  uint32_t half_;  // that the last walk wrote
+  Frame frames_[2][kFrames];
+};
+
 // Once, from the library's constructor: resolves what the walk uses. Not a hook: may call the
 // loader.
 void InitializeNativeUnwinder();
@@ -46,9 +68,9 @@ void InitializeNativeUnwinder();
 // Walks from `start`. Thread-safe, signal-safe, re-entrant; takes no lock, allocates nothing, opens
 // nothing (but for the module table of glibc before 2.35: object_finder.h), leaves errno alone,
 // uses at most 1 KiB of stack. What it cannot read ends the walk, never the process. Rules are
-// cached by address until ModulesMayHaveChanged.
+// cached by address until ModulesMayHaveChanged; `known`, where there is one, is read and renewed.
 NativeWalk WalkNative(const Registers& start, StackBounds& bounds, NativeFrame* frames,
-                      size_t room);
+                      size_t room, KnownRows* known = nullptr);
 
 // How many leading frames lie in the module that this function itself is linked into: the library's
 // own, which a walk from within a hook begins with. What follows is the application's call.

@@ -27,6 +27,9 @@ struct Walks {
   int reference_end;  // what unw_step last said
   stack::NativeFrame ours[kMost];
   stack::NativeWalk walk;
+  stack::NativeFrame by_known_rows[kMost];
+  stack::NativeWalk walk_by_known_rows;
+  stack::KnownRows known;  // of the last comparison, wherever that was
 };
 
 void Say(Comparison* comparison, const char* format, ...) __attribute__((format(printf, 2, 3)));
@@ -83,6 +86,22 @@ void Compare(const Walks& walks, size_t room, Comparison* comparison) {
   }
 }
 
+void CompareWithKnownRows(const Walks& walks, Comparison* comparison) {
+  const stack::NativeWalk& walk = walks.walk;
+  const stack::NativeWalk& known = walks.walk_by_known_rows;
+  if (known.count != walk.count || known.truncated != walk.truncated || known.broken != walk.broken ||
+      known.interrupted != walk.interrupted) {
+    Say(comparison, "by known rows another walk: %u frames; ", known.count);
+    return;
+  }
+  for (size_t i = 0; i < walk.count; ++i) {
+    if (walks.by_known_rows[i].ip != walks.ours[i].ip || walks.by_known_rows[i].cfa != walks.ours[i].cfa) {
+      Say(comparison, "by known rows frame %zu is another; ", i);
+      break;
+    }
+  }
+}
+
 }  // namespace
 
 __attribute__((noinline)) Comparison CompareWithLibunwind(size_t room) {
@@ -94,10 +113,14 @@ __attribute__((noinline)) Comparison CompareWithLibunwind(size_t room) {
 
   stack::Registers registers;
   stack::CaptureRegisters(&registers);
-  walks.walk = stack::WalkNative(registers, bounds, walks.ours, room < kMost ? room : kMost);
+  if (room > kMost) room = kMost;
+  walks.walk = stack::WalkNative(registers, bounds, walks.ours, room);
+  walks.walk_by_known_rows =
+      stack::WalkNative(registers, bounds, walks.by_known_rows, room, &walks.known);
 
   unw_context_t context;
   unw_cursor_t cursor;
+  unw_flush_cache(unw_local_addr_space, 0, 0);  // it keeps the rules of libraries that are gone
   unw_getcontext(&context);
   unw_init_local(&cursor, &context);
   walks.reference_count = 0;
@@ -115,6 +138,7 @@ __attribute__((noinline)) Comparison CompareWithLibunwind(size_t room) {
 
   Comparison comparison{};
   Compare(walks, room, &comparison);
+  CompareWithKnownRows(walks, &comparison);
   --depth;
   return comparison;
 }

@@ -9,6 +9,9 @@
 
 namespace heapecho::testing {
 
+// By the rows that all share, and by those that the last comparison knew.
+inline constexpr uint64_t kWalksAComparison = 2;
+
 struct Comparison {
   bool same;
   uint32_t frames;  // of our walk, the comparing function's own first
