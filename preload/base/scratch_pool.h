@@ -11,11 +11,12 @@
 namespace heapecho::base {
 
 // 64 buffers of `Buffer`, taken by compare-and-swap. None free: null, and nobody waits. A thread that dies or
-// jumps away while it holds one keeps it for good. Zero-initialised: none free.
+// jumps away while it holds one keeps it for good. What is in one stays there. Zero-initialised: none free.
 template <typename Buffer>
 class ScratchPool {
  public:
   static constexpr int kBuffers = 64;
+  static constexpr uint32_t kKept = 8;
 
   bool Initialize() {
     buffers_ = static_cast<Buffer*>(MapPrivate(kBuffers * sizeof(Buffer), "heapecho scratch"));
@@ -25,11 +26,15 @@ class ScratchPool {
   // All are free. In a forked child, where who held one is not.
   void Reset() { free_.store(~uint64_t{0}, std::memory_order_relaxed); }
 
-  Buffer* Take() {
+  // `thread`, a number of the caller's, has the same of the first few buffers again if nobody else has it; more would be
+  // memory that fewer threads could do with.
+  Buffer* Take(uint32_t thread = 0) {
     uint64_t free = free_.load(std::memory_order_relaxed);
     while (free != 0) {
-      if (free_.compare_exchange_weak(free, free & (free - 1), std::memory_order_acquire)) {
-        return &buffers_[__builtin_ctzll(free)];  // acquire: after what GiveBack's thread did with it
+      uint64_t mine = free & uint64_t{1} << thread % kKept;
+      if (mine == 0) mine = free & -free;
+      if (free_.compare_exchange_weak(free, free & ~mine, std::memory_order_acquire)) {
+        return &buffers_[__builtin_ctzll(mine)];  // acquire: after what GiveBack's thread did with it
       }
     }
     return nullptr;

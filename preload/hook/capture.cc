@@ -10,15 +10,21 @@
 namespace heapecho::hook {
 
 __attribute__((noinline)) Capture::Capture(ThreadState& thread)
-    : thread_(thread), scratch_(g_state.scratch.Take()) {
+    : thread_(thread), scratch_(g_state.scratch.Take(thread.ordinal)) {
   if (scratch_ == nullptr) {
     HEAPECHO_COUNT(no_scratch_buffer);
     return;
   }
+  if (const uint32_t epoch = g_state.epoch.load(kRelaxed); scratch_->epoch != epoch) {
+    // Whoever had it in the process that this one was forked from may not have come to an end.
+    scratch_->rows.Forget();
+    scratch_->path.Forget();
+    scratch_->epoch = epoch;
+  }
   stack::Registers registers;
   stack::CaptureRegisters(&registers);
-  stack::NativeWalk walk =
-      stack::WalkNative(registers, thread.bounds, scratch_->native, wire::kMaxNativeFrames);
+  stack::NativeWalk walk = stack::WalkNative(registers, thread.bounds, scratch_->native,
+                                             wire::kMaxNativeFrames, &scratch_->rows);
   if (walk.broken) {
     // It may have ended at anything; what is an evaluation is for the merge to say.
     if (walk.count > 0) scratch_->native[walk.count - 1].ip &= ~wire::kEvaluationFrame;
@@ -54,6 +60,7 @@ uint32_t Capture::Intern(const stack::Interner::Use& use, wire::Domain domain, u
                                                   .python = scratch_->python,
                                                   .python_walk = python_walk_,
                                                   .code_id = CodeIdOf,
+                                                  .path = &scratch_->path,
                                                   .behalf_leaf = BehalfOf(thread_)},
                                                  domain, now);
   g_state.scratch.GiveBack(scratch_);

@@ -35,6 +35,10 @@ inline constexpr uint64_t kSecond = 1000000000;
 struct Scratch {
   stack::NativeFrame native[wire::kMaxNativeFrames];
   stack::PythonFrame python[stack::kMaxPythonFrames];
+  // Of the sample that used the buffer last.
+  stack::KnownRows rows;
+  stack::KnownPath path;
+  uint32_t epoch;  // of the process it was sampled in
 };
 
 // Whether this process has its file.

@@ -134,18 +134,39 @@ uint32_t Interner::Intern(const Use& use, const CapturedStack& captured, wire::D
   return stack;
 }
 
+uint32_t Interner::PythonNode(const CapturedStack& captured, uint32_t frame, uint32_t parent) {
+  const PythonFrame& python = captured.python[frame];
+  const uint32_t depth = captured.python_walk.count - 1 - frame;
+  const uint64_t number = python.key + python.instruction * 0x9e3779b97f4a7c15;
+  uint32_t node = captured.path != nullptr ? captured.path->python.Find(depth, number) : 0;
+  if (node != 0) return node;
+  const uint32_t code = captured.code_id(python);
+  // An instruction of code that is not known says nothing.
+  const uint32_t instruction = python.instruction | (code == 0 ? wire::kNoInstruction : 0);
+  node = python_.FindOrAdd(parent, uint64_t{instruction} << 32 | code);
+  if (captured.path != nullptr && node != kNoNode) captured.path->python.Append(depth, number, node);
+  return node;
+}
+
+uint32_t Interner::NativeNode(const CapturedStack& captured, uint32_t frame, uint32_t parent) {
+  const uintptr_t ip = captured.native[frame].ip;
+  const uint32_t depth = captured.native_walk.count - 1 - frame;
+  uint32_t node = captured.path != nullptr ? captured.path->native.Find(depth, ip) : 0;
+  if (node != 0) return node;
+  node = native_.FindOrAdd(parent, stack::LocationOf(ip & ~wire::kEvaluationFrame) | (ip & wire::kEvaluationFrame));
+  if (captured.path != nullptr && node != kNoNode) captured.path->native.Append(depth, ip, node);
+  return node;
+}
+
 // Brings the frames into the trees, from the outermost on. False when a tree was full: the leaves are then those of the
 // frames that are left when the innermost ones are cut off until both fit.
 bool Interner::Insert(const CapturedStack& captured, Key* key) {
   const NativeFrame* const native = captured.native;
   const PythonFrame* const python = captured.python;
+  if (captured.path != nullptr) captured.path->BeginAt(ModuleGeneration() << 32 | folds_.load(kRelaxed));
   uint32_t python_left_off = captured.python_walk.count;
   while (python_left_off > 0) {
-    const PythonFrame& frame = python[python_left_off - 1];
-    const uint32_t code = captured.code_id(frame);
-    // An instruction of code that is not known says nothing.
-    const uint32_t instruction = frame.instruction | (code == 0 ? wire::kNoInstruction : 0);
-    const uint32_t node = python_.FindOrAdd(key->python_leaf, uint64_t{instruction} << 32 | code);
+    const uint32_t node = PythonNode(captured, python_left_off - 1, key->python_leaf);
     if (node == kNoNode) break;
     key->python_leaf = node;
     --python_left_off;
@@ -167,10 +188,7 @@ bool Interner::Insert(const CapturedStack& captured, Key* key) {
   }
   uint32_t i = captured.native_walk.count;
   for (; i > native_left_off; --i) {
-    const uintptr_t ip = native[i - 1].ip;
-    const uint64_t location =
-        stack::LocationOf(ip & ~wire::kEvaluationFrame) | (ip & wire::kEvaluationFrame);
-    const uint32_t node = native_.FindOrAdd(key->native_leaf, location);
+    const uint32_t node = NativeNode(captured, i - 1, key->native_leaf);
     if (node == kNoNode) break;
     key->native_leaf = node;
   }
@@ -399,6 +417,7 @@ void Interner::Fold(const ProcessTotals& process, uint64_t now_ns) {
   base::Unmap(memory, reference_bytes);
   native_.Rebuild();
   python_.Rebuild();
+  folds_.fetch_add(1, kRelaxed);
   RebuildStackIndex();
   for (uint32_t i = 0; i <= cache_mask_; ++i) cache_[i].store(0, kRelaxed);
   for (std::atomic<uint64_t>& cached : python_cache_) cached.store(0, kRelaxed);

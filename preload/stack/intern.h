@@ -2,8 +2,8 @@
 // Whole stacks to small ids, and each id's totals.
 //
 // A captured stack, native and Python frames, is hashed and looked up in a lossy cache; only a stack that is not in
-// it is walked through the two prefix trees, frame by frame, to its two leaves, and the leaves to its id. All of it
-// is lock-free.
+// it is walked through the two prefix trees, frame by frame, to its two leaves, and the leaves to its id. Where the stack
+// before took the same way, that is not looked up again (known_path.h). All of it is lock-free.
 //
 // When the tables are full, the stacks longest unused that hold no live bytes are folded: each loses its
 // innermost frames down to the point where it branched off, and its totals are added to the stack that ends
@@ -22,6 +22,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "preload/stack/known_path.h"
 #include "preload/stack/native_unwinder.h"
 #include "preload/stack/prefix_tree.h"
 #include "preload/stack/python_walk.h"
@@ -46,6 +47,7 @@ struct CapturedStack {
   const PythonFrame* python;
   PythonWalk python_walk;
   uint32_t (*code_id)(const PythonFrame& frame);  // the id of a frame's code, 0 for one that is not known
+  KnownPath* path = nullptr;  // of the stack before; becomes that of this one, if it had to be looked up
   uint32_t behalf_leaf = 0;  // of InternPython(): the Python stack on whose behalf this one runs; outside of all others
 };
 
@@ -104,6 +106,8 @@ class Interner {
   static uint32_t HashOf(const Key& key);
   Key KeyOf(uint32_t stack) const;
   bool Insert(const CapturedStack& captured, Key* key);
+  uint32_t PythonNode(const CapturedStack& captured, uint32_t frame, uint32_t parent);
+  uint32_t NativeNode(const CapturedStack& captured, uint32_t frame, uint32_t parent);
   void CutInnermost(Key* key) const;
   bool IsCrowded() const;
   uint32_t FindStack(const Key& key) const;
@@ -131,6 +135,7 @@ class Interner {
   std::atomic<uint64_t> free_list_;  // tag << 32 | stack; linked through native_leaf
   std::atomic<uint32_t> inside_;
   std::atomic<bool> folding_;
+  std::atomic<uint32_t> folds_;  // so far: between two, a node stays the same frame
   std::atomic<uint64_t> folded_ns_;
   std::atomic<bool> crowded_;
 };

@@ -26,6 +26,19 @@ TEST(ScratchPool, GivesEachBufferOnceAndThenNone) {
   EXPECT_EQ(pool.Take(), *taken.begin());
 }
 
+TEST(ScratchPool, GivesAThreadTheBufferAgainThatItHadLast) {
+  ScratchPool<Buffer> pool;
+  ASSERT_TRUE(pool.Initialize());
+  Buffer* const first = pool.Take(3);
+  Buffer* const second = pool.Take(5);
+  EXPECT_NE(first, second);
+  pool.GiveBack(second);
+  pool.GiveBack(first);
+  EXPECT_EQ(pool.Take(5), second);
+  EXPECT_EQ(pool.Take(3), first);
+  EXPECT_NE(pool.Take(3), first);  // another one, while it has that
+}
+
 TEST(ScratchPool, ZeroInitialisedGivesNone) {
   static constinit ScratchPool<Buffer> pool;
   EXPECT_EQ(pool.Take(), nullptr);

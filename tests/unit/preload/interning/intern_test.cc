@@ -23,7 +23,17 @@ using Addresses = std::vector<uintptr_t>;  // innermost first
 // Ids that every interner has from the beginning.
 constexpr uint32_t kUnknownStacks = wire::kDomains;
 
-uint32_t InternAddresses(Interner& interner, const Addresses& addresses, uint64_t now = 1,
+// With what the thread that made it keeps from one stack to the next; others have nothing.
+class Subject : public Interner {
+ public:
+  KnownPath* path() { return std::this_thread::get_id() == thread_ ? path_.get() : nullptr; }
+
+ private:
+  const std::thread::id thread_ = std::this_thread::get_id();
+  const std::unique_ptr<KnownPath> path_ = std::make_unique<KnownPath>();
+};
+
+uint32_t InternAddresses(Subject& interner, const Addresses& addresses, uint64_t now = 1,
                          wire::Domain domain = wire::Domain::kMalloc) {
   std::vector<NativeFrame> frames;
   for (uintptr_t address : addresses) frames.push_back({.ip = address, .cfa = 0});
@@ -33,7 +43,8 @@ uint32_t InternAddresses(Interner& interner, const Addresses& addresses, uint64_
       .native_walk = {.count = static_cast<uint32_t>(frames.size()), .truncated = false, .broken = false, .interrupted = false},
       .python = nullptr,
       .python_walk = {},
-      .code_id = nullptr};
+      .code_id = nullptr,
+      .path = interner.path()};
   return interner.Intern(use, captured, domain, now);
 }
 
@@ -87,7 +98,7 @@ uint32_t InternBehalf(Interner& interner, const Interner::Use& use, const std::v
   return interner.InternPython(use, frames.data(), static_cast<uint32_t>(frames.size()), CodeOf);
 }
 
-uint32_t InternStack(Interner& interner, const Stack& stack, uint64_t now = 1) {
+uint32_t InternStack(Subject& interner, const Stack& stack, uint64_t now = 1) {
   std::vector<NativeFrame> native;
   std::vector<PythonFrame> python;
   for (const Group& group : stack.groups) {
@@ -106,6 +117,7 @@ uint32_t InternStack(Interner& interner, const Stack& stack, uint64_t now = 1) {
       .python = python.data(),
       .python_walk = {.count = static_cast<uint32_t>(python.size()), .truncated = false, .nonsense = false},
       .code_id = CodeOf,
+      .path = interner.path(),
       .behalf_leaf = InternBehalf(interner, use, stack.behalf)};
   return interner.Intern(use, captured, wire::Domain::kMalloc, now);
 }
@@ -157,8 +169,8 @@ Stack RandomStack(std::mt19937_64& random) {
   return stack;
 }
 
-std::unique_ptr<Interner> Make(uint32_t stacks, uint32_t nodes, uint32_t python_nodes = 4096) {
-  auto interner = std::make_unique<Interner>();
+std::unique_ptr<Subject> Make(uint32_t stacks, uint32_t nodes, uint32_t python_nodes = 4096) {
+  auto interner = std::make_unique<Subject>();
   EXPECT_TRUE(interner->Initialize(stacks, nodes, python_nodes,
                                    {.native_node_written = IgnoreNode,
                                     .python_node_written = IgnoreNode,
@@ -262,7 +274,7 @@ TEST(Interner, CutsTheInnermostFramesOfBothKindsWhenATreeIsFull) {
 constinit uint32_t g_held = 0;
 
 TEST(Interner, KeepsWhileItFoldsTheFramesThatSomebodyHolds) {
-  Interner interner;
+  Subject interner;
   ASSERT_TRUE(interner.Initialize(600, 3000, 1500,
                                   {.native_node_written = IgnoreNode,
                                    .python_node_written = IgnoreNode,
@@ -291,6 +303,29 @@ TEST(Interner, KeepsWhileItFoldsTheFramesThatSomebodyHolds) {
     codes.push_back(interner.python_nodes().Record(node).location_low);
   }
   EXPECT_EQ(codes, (std::vector<uint32_t>{7, 8, 9}));
+}
+
+// The way that was taken last leads through nodes that folding may have given to somebody else.
+TEST(Interner, TakesNoKnownWayThroughNodesThatWereFolded) {
+  auto interner = Make(600, 3000, 1500);
+  ProcessTotals process = {};
+  std::mt19937_64 random(19);
+  const uint64_t folded = CounterOf(base::Counter::k_stacks_folded);
+  uint64_t now = 1000000000;
+  for (int i = 0; i < 20000; ++i) {
+    now += 200000000;
+    const Stack stack = RandomStack(random);
+    // All were used last in the same second, and all of them are folded: the last one as well, which then comes again.
+    for (int twice = 0; twice < 2; ++twice) {
+      {
+        Interner::Use use(*interner);
+        interner->FoldIfFull(use, process, now);
+      }
+      const uint32_t id = InternStack(*interner, stack, now);
+      ASSERT_EQ(MergedOf(*interner, id), stack.Shown()) << i;
+    }
+  }
+  EXPECT_GT(CounterOf(base::Counter::k_stacks_folded), folded);
 }
 
 TEST(Interner, FoldsPythonFramesWithTheNativeOnesAroundThem) {
