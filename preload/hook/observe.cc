@@ -21,7 +21,10 @@
 namespace heapecho::hook {
 namespace {
 
+// The automatic interval is decided about anew after so long, or as soon as samples have taken so much: what a program does
+// when it starts costs most, and at an interval that nobody has measured yet.
 constexpr uint64_t kControlNs = 100 * kMillisecond;
+constexpr uint64_t kControlOwnNs = kMillisecond;
 
 // Seeds the thread for this process. Its gap is to be drawn anew.
 void SeedThread(ThreadState& thread) {
@@ -214,17 +217,18 @@ bool GapEnds(ThreadState& thread, Guard& guard, size_t size) {
 
 void ControlInterval(uint64_t now) {
   uint64_t last = g_state.controlled_ns.load(kRelaxed);
-  if (now - last < kControlNs ||
+  const uint64_t controlled_own = g_state.controlled_own_ns.load(kRelaxed);
+  if ((now - last < kControlNs && g_state.own_ns.load(kRelaxed) < controlled_own + kControlOwnNs) ||
       !g_state.controlled_ns.compare_exchange_strong(last, now, kRelaxed))
     return;
   const uint64_t cpu = recording::ClockNs(CLOCK_PROCESS_CPUTIME_ID);
   const uint64_t own = g_state.own_ns.load(kRelaxed);
   const uint64_t cpu_before = g_state.cpu_ns.exchange(cpu, kRelaxed);
   const uint64_t own_before = g_state.controlled_own_ns.exchange(own, kRelaxed);
-  if (g_state.options.interval == base::kAuto && cpu > cpu_before && cpu_before != 0) {
+  if (g_state.options.interval == base::kAuto && cpu > cpu_before) {
     g_state.interval.store(
-        g_state.auto_interval.Next(g_state.interval.load(kRelaxed), own - own_before, cpu - cpu_before,
-                                   cpu, g_state.smallest_interval.load(kRelaxed)),
+        g_state.auto_interval.Next(g_state.interval.load(kRelaxed), own > own_before ? own - own_before : 0,
+                                   cpu - cpu_before, cpu, g_state.smallest_interval.load(kRelaxed)),
         kRelaxed);
   }
   LookAtThreads();

@@ -10,7 +10,8 @@
 
 namespace heapecho::hook {
 
-inline constexpr uint64_t kTimedEvents = 16;
+// One in 16 left the interval of a service that samples a hundred times a second to chance.
+inline constexpr uint64_t kTimedEvents = 4;
 
 // What an event costs, for the automatic interval. CPU time of the thread, since on a busy machine
 // most of the time on the clock is somebody else's; asking for it is a system call, so one event in

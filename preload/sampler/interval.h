@@ -11,18 +11,19 @@ inline constexpr uint64_t kAutoSmallest = 16 << 10;
 inline constexpr uint64_t kAutoLargest = 16 << 20;
 inline constexpr uint64_t kAutoFirst = 128 << 10;
 inline constexpr double kAutoShare = 0.003;  // of the process's CPU time
-// A process builds much of what it keeps in its first seconds, and each sample costs most then, since its stack is new and
-// its pages are not there. So it may cost this many seconds of CPU more, once, spread like 1 / (1 + s)^2. In the demo of 4 s
-// the standard error of a leak of 250 MiB was 38 and 55 MiB without, 22 to 26 with 0.01, 21 to 29 with 0.03; the first
-// thousand requests for JSON took 2.5, 3.1 and 3.9 % more CPU time than without heapecho, in five rounds side by side
-// whose noise is 1 to 2 %.
-inline constexpr double kAutoFirstSeconds = 0.01;
+// A process builds much of what it keeps when it begins, and each sample costs most then, since its stack is new and its
+// pages are not there. So its samples may cost this many seconds of CPU more, once, half of it within the first
+// kAutoFirstHalf. In the demo of 4 s of CPU the standard error of a leak of 250 MiB was 36 to 49 MiB with 0.005, 29 to 35
+// with 0.01, 19 to 27 with 0.015, 17 with 0.02 (four runs each, the last one once), and recording cost 1.7, 2.0, 2.4 and
+// 2.7 % in all.
+inline constexpr double kAutoFirstSeconds = 0.015;
+inline constexpr double kAutoFirstHalf = 0.25;
 
 // The share of CPU time that sampling may take in a process that has used `cpu_ns` so far. Pure.
 double AutoShare(uint64_t cpu_ns);
 
 // Cost is inversely proportional to the interval, so what was measured in the past second at whatever intervals says
-// which one to use. One look alone is too noisy: of some ten samples in 100 ms one or none is timed.
+// which one to use. One look alone is too noisy: of some ten samples in 100 ms only a few are timed.
 // Thread-safe; two threads at once lose one look. Zero-initialised.
 class AutoInterval {
  public:

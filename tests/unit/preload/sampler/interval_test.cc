@@ -51,16 +51,16 @@ TEST(AutoInterval, StaysWhenNoCpuTimeWasSeen) {
   EXPECT_EQ(control.Next(1 << 20, 5, 0, kOld, kAutoSmallest), 1u << 20);
 }
 
-// One event in sixteen is timed, and stands for all. 20 us an event at 60 ms of CPU a look: the share allows nine.
+// One event in four is timed, and stands for all. 20 us an event at 60 ms of CPU a look: the share allows nine.
 TEST(AutoInterval, FewTimedEventsDoNotThrowItAbout) {
   AutoInterval control = {};
   std::minstd_rand random(5);
   uint64_t interval = 4 << 20;
   double log_sum = 0, log_squares = 0;
-  constexpr int kLooks = 2000;
+  constexpr int kLooks = 2000, kTimed = 4;
   for (int i = 0; i < kLooks; ++i) {
-    std::poisson_distribution<int> count(9.0 / 16 * (4 << 20) / static_cast<double>(interval));
-    interval = control.Next(interval, static_cast<uint64_t>(count(random)) * 16 * 20000, 60000000, kOld, kAutoSmallest);
+    std::poisson_distribution<int> count(9.0 / kTimed * (4 << 20) / static_cast<double>(interval));
+    interval = control.Next(interval, static_cast<uint64_t>(count(random)) * kTimed * 20000, 60000000, kOld, kAutoSmallest);
     const double log = std::log2(static_cast<double>(interval) / (4 << 20));
     log_sum += log;
     log_squares += log * log;
@@ -71,12 +71,14 @@ TEST(AutoInterval, FewTimedEventsDoNotThrowItAbout) {
   EXPECT_LT(std::sqrt(log_squares / kLooks - mean * mean), 0.7);
 }
 
-TEST(AutoInterval, FirstSecondsMayCostTenMillisecondsMoreInAll) {
-  double extra = 0;
+TEST(AutoInterval, TheBeginningMayCostSoMuchMoreInAllAndHalfOfItSoon) {
+  double extra = 0, soon = 0;
   constexpr uint64_t kStep = kSecondNs / 100;
   for (uint64_t cpu = 0; cpu < kOld; cpu += kStep) {
     extra += (AutoShare(cpu + kStep / 2) - kAutoShare) * static_cast<double>(kStep) / 1e9;
+    if (static_cast<double>(cpu + kStep) <= kAutoFirstHalf * 1e9) soon = extra;
   }
+  EXPECT_NEAR(soon, kAutoFirstSeconds / 2, 0.0005);
   EXPECT_NEAR(extra, kAutoFirstSeconds, 0.0005);
   EXPECT_NEAR(AutoShare(kOld), kAutoShare, kAutoShare / 100);
 }
