@@ -25,9 +25,11 @@ constexpr uint64_t kShortestPauseNs = 10 * kMillisecond;
 // where its memory changes fast.
 constexpr uint64_t kCpuPerLook = 1000;
 constexpr uint64_t kClockPerLook = 100;
-// Growth that asks for a look, fixed point.
+// Growth that asks for a look, fixed point: beyond what looks of the last seconds have seen. Memory that rises and falls
+// with each request would else have its looks whenever it rises, one per cent of the time on the clock.
 constexpr uint64_t kLeastGrowth = (uint64_t{1} << 20) * wire::kFixedPointOne;
 constexpr uint64_t kGrowthShare = 50;
+constexpr uint64_t kDueFallsBy = 8;  // with each look, by one part in so many of what memory has fallen
 constexpr uint64_t kRequestShare = 100;  // of the limit
 
 // The epoch of the process in which somebody is looking: one that was forked meanwhile may look all
@@ -137,7 +139,10 @@ void LookAtMemory(uint64_t now, bool is_last) {
   g_state.history.Add(g_state.recording, &g_state.interner.Totals(0), g_state.interner.used());
   const uint64_t live = g_state.history.draft().live_bytes;
   const uint64_t growth = live / kGrowthShare;
-  g_live_due.store(live + (growth > kLeastGrowth ? growth : kLeastGrowth), kRelaxed);
+  const uint64_t live_due = live + (growth > kLeastGrowth ? growth : kLeastGrowth);
+  const uint64_t due_before = g_live_due.load(kRelaxed);
+  g_live_due.store(due_before <= live_due ? live_due : due_before - (due_before - live_due) / kDueFallsBy,
+                   kRelaxed);
   g_request_due.store(group.limit / kRequestShare, kRelaxed);
   g_cpu_ns.store(g_state.cpu_ns.load(kRelaxed), kRelaxed);
   const uint64_t cost = recording::ClockNs(CLOCK_THREAD_CPUTIME_ID) - start;

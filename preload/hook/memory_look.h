@@ -13,8 +13,9 @@
 namespace heapecho::hook {
 
 // After an event: looks once a second (where the process has used too little CPU time in it for
-// that, in ten), five times as often where the group is above 85 % of its limit; also after 2 % of
-// live growth, and at a request of more than 1 % of the limit. `request`: its bytes; 0: it was a
+// that, in ten), five times as often where the group is above 85 % of its limit; also where live
+// memory is 2 % above what looks of the last seconds have seen, and at a request of more than 1 %
+// of the limit. `request`: its bytes; 0: it was a
 // free.
 void LookAtMemoryIfDue(uint64_t now, uint64_t request);
 // `is_last`: the process is about to end.
