@@ -105,7 +105,7 @@ Command RunCommand() {
           "runs a command and records it and its children",
           {{"--dir", "DIR", absl::StrCat("where recordings go; default ", kDefaultDirectory)},
            {"--interval", "auto|N",
-            "mean bytes between samples; auto holds the cost at 0.3 % of CPU time, and 10 ms more in a process's first seconds"},
+            "mean bytes between samples; auto holds the cost at 0.3 % of CPU time, and 15 ms more when a process begins"},
            {"--budget", "auto|N", "most bytes of disk for one process"},
            {"--allocator", "NAME",
             "preload another allocator too: jemalloc, tcmalloc, mimalloc or a path"}},

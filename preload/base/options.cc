@@ -29,6 +29,7 @@ bool ParseShort(const char* text, bool* keep) {
 
 bool ParsePythonUse(const char* text, PythonUse* use) {
   *use = strcmp(text, "off") == 0      ? PythonUse::kOff
+         : strcmp(text, "frames") == 0 ? PythonUse::kFrames
          : strcmp(text, "native") == 0 ? PythonUse::kNative
                                        : PythonUse::kWhole;
   return *use != PythonUse::kWhole || strcmp(text, "auto") == 0;

@@ -13,6 +13,7 @@ enum class Arrow : uint8_t { kAll, kPools, kOff };
 
 enum class PythonUse : uint8_t {
   kWhole = 0,  // frames and the python domain, where that is possible
+  kFrames,    // frames; the interpreter's allocator is left alone
   kNative,    // the domain, and native frames alone
   kOff,       // nothing of Python's is read or changed
 };

@@ -140,7 +140,9 @@ void Initialize() {
                                                    layout.python_nodes, MirrorOfStacks()) &&
                        (g_state.options.mmap == base::Mmap::kOff ||
                         InitializeRanges(layout.ranges));
-    g_state.python.Initialize(g_state.options.python == base::PythonUse::kWhole, PythonChanged);
+    g_state.python.Initialize(g_state.options.python == base::PythonUse::kWhole ||
+                                  g_state.options.python == base::PythonUse::kFrames,
+                              PythonChanged);
     uint64_t interval =
         g_state.options.interval == base::kAuto ? sampler::kAutoFirst : g_state.options.interval;
     if (interval > sampler::kLargestInterval) interval = sampler::kLargestInterval;

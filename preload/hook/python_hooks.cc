@@ -111,6 +111,10 @@ void HookPythonAtStart() {
     g_state.python_domain.LeaveAlone("HEAPECHO_PYTHON=off");
     return;
   }
+  if (g_state.options.python == base::PythonUse::kFrames) {
+    g_state.python_domain.LeaveAlone("HEAPECHO_PYTHON=frames");
+    return;
+  }
   base::ExportingFile file;
   if (g_state.python.version() == nullptr) return;
   if (const char* const reason = g_state.python.WhyUnsuitable()) return g_state.python_domain.LeaveAlone(reason);

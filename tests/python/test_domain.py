@@ -55,6 +55,26 @@ def test_blocks_of_both_domains_are_seen_once_each_with_their_size_and_domain(in
 
 
 @each_interpreter
+def test_frames_alone_leave_the_allocator_to_the_interpreter(interpreter, directory):
+    interval = 1024
+    script = f"import runpy, sys; sys._debugmallocstats(); runpy.run_path({str(FOLDER / 'objects.py')!r}, run_name='__main__')"
+    done = harness.execute([interpreter.path, "-S", "-c", script],
+                           harness.recording_environment(directory, interval, HEAPECHO_PYTHON="frames"))
+    assert done.returncode == -9, done.stderr.decode()[-2000:]
+    assert b"num pools" in done.stderr, "it shows its pools only where its allocator is its own"
+    recording = recording_of(directory)
+    assert recording.identity[stacks.PYTHON_WALK] == ["full"]
+    assert not [block for block in recording.live if recording.domain(block.stack) == PYTHON]
+    for site, sizes in harness.truth(done.stdout, "live").items():
+        large = {size: blocks for size, blocks in sizes.items() if size > LARGEST_SMALL}
+        seen = Counter(block.size for block in recording.live
+                       if site in [name for name, _, _ in recording.stack(block.stack).python])
+        for size, blocks in large.items():
+            p = estimator.probability(size, interval)
+            assert abs(seen[size] - blocks * p) <= 6 * (blocks * p * (1 - p)) ** 0.5 + 6, f"{site}, {size}"
+
+
+@each_interpreter
 def test_the_interpreter_counts_as_many_blocks_as_without(interpreter, directory):
     command = [interpreter.path, FOLDER / "counts.py"]
     without = harness.execute(command, harness.plain_environment(PYTHONHASHSEED="0"))
@@ -114,6 +134,7 @@ SETTINGS = {  # what is set: what is to be said of the domain; None: as each ver
     (("PYTHONDEVMODE", "1"),): "not hooked: debug functions or another tool's are in front of its allocator",
     (("PYTHONTRACEMALLOC", "5"),): "hooked",
     (("PYTHONTRACEMALLOC", "1"), ("PYTHONMALLOC", "pymalloc")): "hooked",
+    (("HEAPECHO_PYTHON", "frames"),): "not hooked: HEAPECHO_PYTHON=frames",
     (("HEAPECHO_PYTHON", "off"),): "not hooked: HEAPECHO_PYTHON=off",
 }
 

@@ -68,6 +68,8 @@ TEST(Options, TakeEachVariable) {
   EXPECT_EQ(options.python, PythonUse::kNative);
   EXPECT_EQ(options.arrow, Arrow::kOff);
   EXPECT_EQ(options.mmap, Mmap::kOff);
+  EXPECT_EQ(Read({{"HEAPECHO_PYTHON", "frames"}}).python, PythonUse::kFrames);
+  EXPECT_EQ(Read({{"HEAPECHO_PYTHON", "off"}}).python, PythonUse::kOff);
   EXPECT_EQ(Read({{"HEAPECHO_ARROW", "pools"}}).arrow, Arrow::kPools);
   EXPECT_STREQ(options.only, "gunicorn,python3");
   EXPECT_TRUE(options.disable);
