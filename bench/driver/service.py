@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import math
 import os
 import pathlib
 import socket
@@ -16,16 +17,23 @@ from collections.abc import Iterator, Sequence
 from driver import environment, figures
 
 _SERVICE = pathlib.Path(__file__).resolve().parents[2] / "tools" / "demo-service"
+_WORKER = pathlib.Path(__file__).resolve().parents[1] / "python" / "worker.py"
 VIEWS = {"json": "/catalogue", "orm": "/customers", "parquet": "/readings/{}"}
 _ROW_GROUPS = 8
 
 _BURST = 20
-_WARM_UP = 60
-_BURSTS = 24
+_WARM_UP = 40
+_BURSTS = 8
+# A worker serves for hours; what it and the recording do once, when they begin, is over by then.
+_BEGINNING_CPU_SECONDS = 2
 
 # The same service once more, without a preload: what two processes differ by with nothing to differ in.
 TWIN = "twin"
-_VARIANTS = (environment.NOTHING, TWIN, environment.HEAPECHO)
+# With heapecho, the interpreter's own allocator left alone.
+FRAMES = "frames"
+_PLAIN = (environment.NOTHING, TWIN)
+_RECORDED = {environment.HEAPECHO: "service", FRAMES: "service_frames"}  # and its figures' section
+_VARIANTS = (*_PLAIN, *_RECORDED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +97,14 @@ class _Service:
         seconds = time.perf_counter() - start
         return _Burst(seconds / _BURST, (self._cpu_ns() - cpu) / 1e9 / _BURST)
 
+    def begin(self) -> None:
+        """Requests of each kind until the worker has used the CPU time of its beginning."""
+        number = 0
+        while self._cpu_ns() < _BEGINNING_CPU_SECONDS * 1e9:
+            for path in VIEWS.values():
+                self.get(path.format(number % _ROW_GROUPS))
+            number += 1
+
     def memory(self) -> _Memory:
         """What the worker's memory is made of now."""
         status = pathlib.Path(f"/proc/{self.worker}/status").read_text()
@@ -118,10 +134,12 @@ class _Service:
 def measure(
     build: environment.Build, rounds: int, parent: pathlib.Path | None
 ) -> list[figures.Figure]:
-    """Figures service.VIEW.time and service.VIEW.cpu, ratios with heapecho's defaults over nothing.
+    """Figures service.VIEW.{time,cpu}, ratios with heapecho's defaults over nothing; service_frames.VIEW.… with
+    HEAPECHO_PYTHON=frames; service.memory.
 
     A round starts the service anew in each variant and lets all of them run, idle but for the one that
-    has its burst. Its value is the median over pairs of bursts, one directly after the other.
+    has its burst. Its value is the median over groups of bursts, one directly after the other, of the
+    burst's ratio to the mean of the two without.
 
     Raises:
         environment.Unmeasurable: the build has no interpreter with the service's packages, or no compiler.
@@ -142,16 +160,21 @@ def measure(
             with contextlib.ExitStack() as running:
                 services = {
                     variant: running.enter_context(_started(build, python, data, variant, number))
-                    for variant in _VARIANTS
+                    for variant in _in_turn(_VARIANTS, number)
                 }
+                for service in services.values():
+                    service.begin()
                 bursts.append(_bursts(services))
                 memory.append({variant: service.memory() for variant, service in services.items()})
-            if environment.samples_recorded(build, data / "recordings" / str(number)) == 0:
-                raise RuntimeError("heapecho recorded nothing of the service")
+            for variant in _RECORDED:
+                if environment.samples_recorded(build, _recordings(data, variant, number)) == 0:
+                    raise RuntimeError(f"heapecho recorded nothing of the service ({variant})")
     environment.progress("")
     found = []
-    for view in VIEWS:
-        found += [_figure(view, "time", "seconds", bursts), _figure(view, "cpu", "cpu_seconds", bursts)]
+    for variant in _RECORDED:
+        for view in VIEWS:
+            found.append(_figure(variant, view, "time", "seconds", bursts))
+            found.append(_figure(variant, view, "cpu", "cpu_seconds", bursts))
     found.append(_memory_figure(memory))
     return found
 
@@ -184,15 +207,18 @@ def _started(
     build: environment.Build, python: pathlib.Path, data: pathlib.Path, variant: str, number: int
 ) -> Iterator[_Service]:
     """A service, stopped at the end of the block."""
-    preload = environment.NOTHING if variant == TWIN else variant
-    recordings = data / "recordings" / str(number)
-    recordings.mkdir(parents=True, exist_ok=True)
+    recordings = _recordings(data, variant, number)
+    recordings.mkdir(parents=True)
+    preload = environment.HEAPECHO if variant in _RECORDED else environment.NOTHING
+    variables = environment.variables(build, preload, "glibc", recordings, None)
+    if variant == FRAMES:
+        variables["HEAPECHO_PYTHON"] = "frames"
     address = str(data / f"{variant}.socket")
     with open(data / f"{variant}.log", "ab") as log:
         process = subprocess.Popen(
             [python, "-m", "gunicorn", "--workers", "1", "--bind", f"unix:{address}",
-             "--log-level", "warning", "shop.wsgi:application"],
-            env=_settings(data, environment.variables(build, preload, "glibc", recordings, None)),
+             "--log-level", "warning", "--config", _WORKER, "shop.wsgi:application"],
+            env=_settings(data, variables),
             stdout=log,
             stderr=log,
         )
@@ -212,38 +238,59 @@ def _bursts(services: dict[str, _Service]) -> dict[str, dict[str, list[_Burst]]]
                 service.get(path.format(number % _ROW_GROUPS))
         found: dict[str, list[_Burst]] = {variant: [] for variant in services}
         for number in range(_BURSTS):
-            start = number % len(services)
-            variants = list(services)
-            for variant in [*variants[start:], *variants[:start]]:
+            for variant in _in_turn(list(services), number):
                 found[variant].append(services[variant].burst(path))
         results[view] = found
     return results
 
 
+def _in_turn(variants: Sequence[str], number: int) -> list[str]:
+    """Beginning with another one each time."""
+    start = number % len(variants)
+    return [*variants[start:], *variants[:start]]
+
+
+def _recordings(data: pathlib.Path, variant: str, number: int) -> pathlib.Path:
+    return data / "recordings" / variant / str(number)
+
+
 def _figure(
-    view: str, what: str, attribute: str, rounds: Sequence[dict[str, dict[str, list[_Burst]]]]
+    recorded: str,
+    view: str,
+    what: str,
+    attribute: str,
+    rounds: Sequence[dict[str, dict[str, list[_Burst]]]],
 ) -> figures.Figure:
-    def ratio(each: dict[str, list[_Burst]], variant: str) -> float:
+    def ratio(bursts: dict[str, list[_Burst]], variant: str, over: Sequence[str]) -> float:
         return statistics.median(
-            getattr(burst, attribute) / getattr(plain, attribute)
-            for burst, plain in zip(each[variant], each[environment.NOTHING])
+            getattr(burst, attribute) / statistics.mean(getattr(each, attribute) for each in plain)
+            for burst, *plain in zip(bursts[variant], *(bursts[name] for name in over))
         )
 
-    twins = [ratio(each[view], TWIN) for each in rounds]
+    ratios = [ratio(each[view], recorded, _PLAIN) for each in rounds]
+    twins = [ratio(each[view], TWIN, [environment.NOTHING]) for each in rounds]
     plain = [
         getattr(burst, attribute) for each in rounds for burst in each[view][environment.NOTHING]
     ]
     return figures.over_rounds(
-        f"service.{view}.{what}",
+        f"{_RECORDED[recorded]}.{view}.{what}",
         "x",
-        [ratio(each[view], environment.HEAPECHO) for each in rounds],
+        ratios,
         {
+            "error_x": _error_of_median(ratios),
             "twin_x": statistics.median(twins),
             "twin_least_x": min(twins),
             "twin_most_x": max(twins),
             "nothing_ms": statistics.median(plain) * 1000,
         },
     )
+
+
+def _error_of_median(values: Sequence[float]) -> float:
+    """Standard error of the median, as for a normal distribution (Kendall and Stuart: sqrt(pi / 2) of the mean's)."""
+    if len(values) < 2:
+        return float("nan")
+    return (math.pi / 2) ** 0.5 * statistics.stdev(values) / len(values) ** 0.5
 
 
 def _memory_figure(rounds: Sequence[dict[str, _Memory]]) -> figures.Figure:
