@@ -44,7 +44,9 @@ void FillParts(wire::HistoryPoint& moment, uint64_t now, bool is_last) {
   const uint64_t reserves =
       Less(arenas, small) +
       Less(Bytes(moment.parts.arrow_reserve), moment.domain_live[kArrow] / wire::kFixedPointOne);
-  const uint64_t accounted = moment.live_bytes / wire::kFixedPointOne + reserves;
+  // Of what is live, what was never touched is nowhere, and takes no other memory's place.
+  const uint64_t accounted = Less(moment.live_bytes / wire::kFixedPointOne, Bytes(moment.untouched)) +
+                             reserves + Bytes(moment.parts.own_private);
   uint64_t kept = 0;
   if (AskAllocatorIfDue(now, Less(moment.rss_anon + moment.swap, accounted), resident, is_last,
                         &kept)) {

@@ -57,6 +57,12 @@ def test_what_16_threads_freed_and_glibc_keeps_is_kept_by_malloc(directory):
     check(said, seen)
 
 
+def test_what_malloc_keeps_is_told_beside_more_that_is_live_and_was_never_touched(directory):
+    said, seen = memory_of([harness.program("memory_split"), "arenas_untouched"], directory)
+    assert said["untouched"] > said["malloc"]
+    check(said, seen)
+
+
 @pytest.mark.parametrize("name", [name for name in allocators.NAMES if name != "glibc"])
 def test_what_another_allocator_keeps_is_known_too(name, directory):
     # How much of it goes back to the system is the allocator's to know; what does not is nowhere but in what it keeps.

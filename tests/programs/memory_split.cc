@@ -2,6 +2,7 @@
 // Holds memory of a known split, says what it is, and ends:
 //   leaked    blocks that nobody frees, and a large one of which a quarter was touched
 //   arenas    16 threads allocate at once and free all but each 64th block: malloc keeps the rest
+//   arenas_untouched  the same, beside a live block that is larger than all of that and was never touched
 //   file PATH a file that is mapped and read, beside leaked blocks
 #include <fcntl.h>
 #include <malloc.h>
@@ -43,6 +44,11 @@ SITE void* site_hardly_touched() {
   memset(block, 1, kSize / 4);
   g_live += kSize;
   return block;
+}
+
+SITE void* site_never_touched(size_t size) {
+  g_live += size;
+  return truth::Escape(malloc(size));
 }
 
 struct Worker {
@@ -113,6 +119,10 @@ int main(int argc, char** argv) {
   const char* const what = argc > 1 ? argv[1] : "";
   size_t retained = 0, untouched = 0, file = 0;
   if (strcmp(what, "arenas") == 0) {
+    retained = FillArenas();
+  } else if (strcmp(what, "arenas_untouched") == 0) {
+    untouched = 512 * kMiB;
+    site_never_touched(untouched);
     retained = FillArenas();
   } else if (strcmp(what, "file") == 0 && argc > 2) {
     Leak(40 * kMiB);
