@@ -10,6 +10,7 @@
 #include "preload/hook/ranges.h"
 #include "preload/hook/state.h"
 #include "preload/recording/residency.h"
+#include "preload/stack/elf_image.h"
 #include "preload/stack/maps_reader.h"
 #include "preload/stack/modules.h"
 
@@ -105,6 +106,11 @@ class Classifier {
     }
     if (range.kind == RangeKind::kAnonymous && HasNoAccess(line))
       range.flags |= pools::kRangeMeasured;
+    if (line.path_length != 0 && line.offset == 0) {
+      header_ = line.start;
+      header_bytes_ = range.length;
+      zeroed_end_ = 0;
+    }
     end_ = line.end;
     kind_ = range.kind;
     writable_ = line.writable;
@@ -112,17 +118,30 @@ class Classifier {
     return range;
   }
 
+  // How far the line that comes next is a library's zeroed data, which the kernel may show as one with the memory that a
+  // program has mapped behind it (glibc an arena of 64 MiB). Its start: nothing of it is.
+  uintptr_t EndOfZeroedData(const MapsLine& line) {
+    if (line.path_length != 0 || line.inode != 0 || line.start != end_ || !writable_ || kind_ != RangeKind::kFile) {
+      return line.start;
+    }
+    if (zeroed_end_ == 0) {
+      stack::ElfExtent extent;
+      zeroed_end_ = stack::ReadElfExtent(header_, header_bytes_, &extent) ? extent.end : line.start;
+    }
+    return zeroed_end_ < line.start ? line.start : zeroed_end_ < line.end ? zeroed_end_ : line.end;
+  }
+
   // Whether the last one may be what guards a stack above it.
   bool IsGuard() const { return guard_; }
 
  private:
-  RangeKind KindOf(const MapsLine& line) const {
+  RangeKind KindOf(const MapsLine& line) {
     if (line.start < own_end_ && line.end > own_start_) return RangeKind::kOwn;
     const bool joined = line.start == end_;
     if (line.path_length == 0) {
       if (base::IsOwnMemory(line.start)) return RangeKind::kOwn;
-      // A library's zeroed data; this library's is within its range.
-      if (joined && writable_ && kind_ == RangeKind::kFile && line.inode == 0) return kind_;
+      // This library's is within its range.
+      if (EndOfZeroedData(line) == line.end) return RangeKind::kFile;
       if (joined && guard_ && line.writable && line.start % kArena != 0) return RangeKind::kStack;
       return RangeKind::kAnonymous;
     }
@@ -144,39 +163,69 @@ class Classifier {
 
   const uint64_t now_;
   uintptr_t own_start_ = 0, own_end_ = 0;
+  // Of the file that was met last, and where its zeroed data ends; 0: not looked up yet.
+  uintptr_t header_ = 0;
+  size_t header_bytes_ = 0;
+  uintptr_t zeroed_end_ = 0;
   uintptr_t end_ = 0;
   RangeKind kind_ = RangeKind::kNone;
   bool writable_ = false;
   bool guard_ = false;
 };
 
+// Brings the lines into the table, each as what it is.
+class Sweeper {
+ public:
+  Sweeper(uint64_t now, pools::RangeTable& table) : classifier_(now), table_(table) { table_.BeginSweep(); }
+
+  void Take(MapsLine line) {
+    const uintptr_t zeroed_end = classifier_.EndOfZeroedData(line);
+    if (zeroed_end > line.start && zeroed_end < line.end) {
+      MapsLine zeroed = line;
+      zeroed.end = line.start = zeroed_end;
+      TakeWhole(zeroed);
+    }
+    TakeWhole(line);
+  }
+  void End(bool whole) {
+    if (held_.length != 0) table_.Sweep(held_);
+    if (whole) table_.EndSweep();
+  }
+
+ private:
+  void TakeWhole(const MapsLine& line) {
+    const Range range = classifier_.Classify(line);
+    if (held_.length != 0) {
+      if (range.kind == RangeKind::kStack && range.start == held_.end()) {
+        held_.kind = range.kind;
+        held_.domain = range.domain;
+        held_.flags = range.flags;
+      }
+      table_.Sweep(held_);
+      held_.length = 0;
+    }
+    if (classifier_.IsGuard()) {
+      held_ = range;
+    } else {
+      table_.Sweep(range);
+    }
+  }
+
+  Classifier classifier_;
+  pools::RangeTable& table_;
+  Range held_ = {};  // what may guard a stack, until what is above it says whether it does
+};
+
 void Read(char* buffer, uint64_t now, pools::RangeTable& table) {
   stack::MapsReader reader(buffer);
-  Classifier classifier(now);
+  Sweeper sweeper(now, table);
   MapsLine line;
-  Range held = {};  // what may guard a stack, until what is above it says whether it does
-  table.BeginSweep();
   for (uint32_t lines = 0; reader.Next(&line);) {
     if (line.end > kEndOfUserSpace) continue;  // vsyscall
     if (++lines > kMostLines) return;
-    const Range range = classifier.Classify(line);
-    if (held.length != 0) {
-      if (range.kind == RangeKind::kStack && range.start == held.end()) {
-        held.kind = range.kind;
-        held.domain = range.domain;
-        held.flags = range.flags;
-      }
-      table.Sweep(held);
-      held.length = 0;
-    }
-    if (classifier.IsGuard()) {
-      held = range;
-    } else {
-      table.Sweep(range);
-    }
+    sweeper.Take(line);
   }
-  if (held.length != 0) table.Sweep(held);
-  if (reader.AtEnd()) table.EndSweep();
+  sweeper.End(reader.AtEnd());
 }
 
 // Where the last look at the ranges that are used page by page stopped, in the middle of one.

@@ -47,29 +47,41 @@ void ReadBuildId(uintptr_t notes, size_t bytes, ElfImage* image) {
   }
 }
 
-}  // namespace
-
-bool ReadElfImage(uintptr_t header, size_t mapped, ElfImage* image) {
-  *image = {};
-  if (header % kPageSize != 0 || mapped < kPageSize || !base::Readable(header)) return false;
-  Elf64_Ehdr elf;
-  std::memcpy(&elf, reinterpret_cast<const void*>(header), sizeof(elf));
-  if (std::memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 || elf.e_ident[EI_CLASS] != ELFCLASS64 ||
-      elf.e_machine != EM_X86_64 || elf.e_phentsize != sizeof(Elf64_Phdr) ||
-      elf.e_phoff > kPageSize || elf.e_phnum > (kPageSize - elf.e_phoff) / sizeof(Elf64_Phdr)) {
-    return false;
+// The program headers of a mapped file.
+class Segments {
+ public:
+  // False when there is no ELF file of this machine, or its headers do not lie within its first page.
+  __attribute__((noinline)) bool Read(uintptr_t header, size_t mapped) {
+    if (header % kPageSize != 0 || mapped < kPageSize || !base::Readable(header)) return false;
+    Elf64_Ehdr elf;
+    std::memcpy(&elf, reinterpret_cast<const void*>(header), sizeof(elf));
+    if (std::memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 || elf.e_ident[EI_CLASS] != ELFCLASS64 ||
+        elf.e_machine != EM_X86_64 || elf.e_phentsize != sizeof(Elf64_Phdr) ||
+        elf.e_phoff > kPageSize || elf.e_phnum > (kPageSize - elf.e_phoff) / sizeof(Elf64_Phdr)) {
+      return false;
+    }
+    table_ = reinterpret_cast<const char*>(header + elf.e_phoff);
+    count_ = elf.e_phnum;
+    return true;
   }
-  const auto* table = reinterpret_cast<const char*>(header + elf.e_phoff);
-  const auto at = [table](size_t i) {
+  size_t count() const { return count_; }
+  Elf64_Phdr At(size_t i) const {
     Elf64_Phdr segment;
-    std::memcpy(&segment, table + i * sizeof(segment), sizeof(segment));
+    std::memcpy(&segment, table_ + i * sizeof(segment), sizeof(segment));
     return segment;
-  };
+  }
 
+ private:
+  const char* table_ = nullptr;
+  size_t count_ = 0;
+};
+
+// Not inlined, like Read(): what they need of the stack, which is the application's, is over when they return.
+__attribute__((noinline)) bool ExtentOf(const Segments& segments, uintptr_t header, ElfExtent* extent) {
   constexpr uint64_t kMostVirtual = uint64_t{1} << 47;
   uint64_t low = kMostVirtual, high = 0;
-  for (size_t i = 0; i < elf.e_phnum; ++i) {
-    const Elf64_Phdr segment = at(i);
+  for (size_t i = 0; i < segments.count(); ++i) {
+    const Elf64_Phdr segment = segments.At(i);
     if (segment.p_type != PT_LOAD) continue;
     if (segment.p_vaddr >= kMostVirtual || segment.p_memsz >= kMostVirtual ||
         segment.p_filesz > segment.p_memsz) {
@@ -80,16 +92,33 @@ bool ReadElfImage(uintptr_t header, size_t mapped, ElfImage* image) {
   }
   if (low >= high) return false;
   low &= ~uint64_t{kPageSize - 1};
-  image->bias = header - low;
-  image->start = header;
-  image->end = image->bias + base::RoundUp(high, kPageSize);
-  if (image->end < image->start) return false;
+  extent->bias = header - low;
+  extent->start = header;
+  extent->end = extent->bias + base::RoundUp(high, kPageSize);
+  return extent->end >= extent->start;
+}
 
-  for (size_t i = 0; i < elf.e_phnum; ++i) {
-    const Elf64_Phdr segment = at(i);
+}  // namespace
+
+bool ReadElfExtent(uintptr_t header, size_t mapped, ElfExtent* extent) {
+  Segments segments;
+  return segments.Read(header, mapped) && ExtentOf(segments, header, extent);
+}
+
+bool ReadElfImage(uintptr_t header, size_t mapped, ElfImage* image) {
+  *image = {};
+  Segments segments;
+  ElfExtent extent;
+  if (!segments.Read(header, mapped) || !ExtentOf(segments, header, &extent)) return false;
+  image->bias = extent.bias;
+  image->start = extent.start;
+  image->end = extent.end;
+
+  for (size_t i = 0; i < segments.count(); ++i) {
+    const Elf64_Phdr segment = segments.At(i);
     if (segment.p_type != PT_GNU_EH_FRAME && segment.p_type != PT_NOTE && segment.p_type != PT_DYNAMIC) continue;
-    for (size_t j = 0; j < elf.e_phnum; ++j) {
-      const Elf64_Phdr load = at(j);
+    for (size_t j = 0; j < segments.count(); ++j) {
+      const Elf64_Phdr load = segments.At(j);
       if (load.p_type != PT_LOAD || (load.p_flags & PF_R) == 0) continue;
       if (segment.p_vaddr < load.p_vaddr || segment.p_vaddr - load.p_vaddr > load.p_filesz ||
           load.p_filesz - (segment.p_vaddr - load.p_vaddr) < segment.p_filesz) {

@@ -19,6 +19,15 @@ struct ElfImage {
   uint8_t build_id[20];
 };
 
+// Where an image lies.
+struct ElfExtent {
+  uintptr_t bias;        // run-time address minus ELF virtual address
+  uintptr_t start, end;  // run-time range of the loadable segments, zeroed data included, whole pages
+};
+
+// The same of the image alone, for one probe. As ReadElfImage otherwise.
+bool ReadElfExtent(uintptr_t header, size_t mapped, ElfExtent* extent);
+
 // Reads the image whose ELF header is mapped at `header`, where at most `mapped` bytes from
 // `header` on are known to be mapped. False when there is no ELF file of this machine, or its
 // headers do not lie within its first page. Signal-safe; probes before it reads.
