@@ -57,22 +57,20 @@ class Segments {
     std::memcpy(&elf, reinterpret_cast<const void*>(header), sizeof(elf));
     if (std::memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 || elf.e_ident[EI_CLASS] != ELFCLASS64 ||
         elf.e_machine != EM_X86_64 || elf.e_phentsize != sizeof(Elf64_Phdr) ||
-        elf.e_phoff > kPageSize || elf.e_phnum > (kPageSize - elf.e_phoff) / sizeof(Elf64_Phdr)) {
+        elf.e_phoff > kPageSize || elf.e_phoff % alignof(Elf64_Phdr) != 0 ||
+        elf.e_phnum > (kPageSize - elf.e_phoff) / sizeof(Elf64_Phdr)) {
       return false;
     }
-    table_ = reinterpret_cast<const char*>(header + elf.e_phoff);
+    table_ = reinterpret_cast<const Elf64_Phdr*>(header + elf.e_phoff);
     count_ = elf.e_phnum;
     return true;
   }
   size_t count() const { return count_; }
-  Elf64_Phdr At(size_t i) const {
-    Elf64_Phdr segment;
-    std::memcpy(&segment, table_ + i * sizeof(segment), sizeof(segment));
-    return segment;
-  }
+  // In place: a copy would be on the application's stack.
+  const Elf64_Phdr& At(size_t i) const { return table_[i]; }
 
  private:
-  const char* table_ = nullptr;
+  const Elf64_Phdr* table_ = nullptr;
   size_t count_ = 0;
 };
 
@@ -81,7 +79,7 @@ __attribute__((noinline)) bool ExtentOf(const Segments& segments, uintptr_t head
   constexpr uint64_t kMostVirtual = uint64_t{1} << 47;
   uint64_t low = kMostVirtual, high = 0;
   for (size_t i = 0; i < segments.count(); ++i) {
-    const Elf64_Phdr segment = segments.At(i);
+    const Elf64_Phdr& segment = segments.At(i);
     if (segment.p_type != PT_LOAD) continue;
     if (segment.p_vaddr >= kMostVirtual || segment.p_memsz >= kMostVirtual ||
         segment.p_filesz > segment.p_memsz) {
@@ -115,10 +113,10 @@ bool ReadElfImage(uintptr_t header, size_t mapped, ElfImage* image) {
   image->end = extent.end;
 
   for (size_t i = 0; i < segments.count(); ++i) {
-    const Elf64_Phdr segment = segments.At(i);
+    const Elf64_Phdr& segment = segments.At(i);
     if (segment.p_type != PT_GNU_EH_FRAME && segment.p_type != PT_NOTE && segment.p_type != PT_DYNAMIC) continue;
     for (size_t j = 0; j < segments.count(); ++j) {
-      const Elf64_Phdr load = segments.At(j);
+      const Elf64_Phdr& load = segments.At(j);
       if (load.p_type != PT_LOAD || (load.p_flags & PF_R) == 0) continue;
       if (segment.p_vaddr < load.p_vaddr || segment.p_vaddr - load.p_vaddr > load.p_filesz ||
           load.p_filesz - (segment.p_vaddr - load.p_vaddr) < segment.p_filesz) {
