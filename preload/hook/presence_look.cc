@@ -20,7 +20,8 @@ using recording::PagemapReader;
 using recording::Residency;
 
 constexpr uint64_t kMostNs = kMillisecond / 2;
-// Nobody waits for an answer: so much of CPU time, however long others have the processor meanwhile.
+// Nobody waits for an answer: so much of CPU time for the ranges, however long others have the processor meanwhile, and so
+// long on the clock with the live blocks, of which a process of many gigabytes needs all.
 constexpr uint64_t kMostAtTheEndNs = 20 * kMillisecond;
 constexpr uint64_t kLongestAtTheEndNs = 200 * kMillisecond;
 constexpr uint64_t kTimesWhatItTook = 1000;
